@@ -23,10 +23,6 @@ export const ERRORS = {
     retryable: false,
     meaning: "The role that was named is not a role name, path/name or role ARN.",
   },
-  invalid_session_name: {
-    retryable: false,
-    meaning: "The session-name annotation cannot be used.",
-  },
   invalid_external_id: {
     retryable: false,
     meaning: "The external-id annotation is not a valid STS external ID.",

@@ -6,7 +6,6 @@ export type RefusalCode = Extract<
   ErrorCode,
   | "no_role"
   | "invalid_role"
-  | "invalid_session_name"
   | "invalid_external_id"
   | "role_mismatch"
   | "namespace_unknown"

@@ -1,0 +1,38 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { quietEnvironment, stopChild } from "./processes.ts";
+
+/** What an application learned when it asked STS who it is. */
+export interface WhoAmI {
+  readonly arn?: string;
+  readonly error?: string;
+  readonly ms: number;
+}
+
+/** One application in one pod. */
+export interface PodProcess extends AsyncDisposable {
+  whoAmI(): Promise<WhoAmI>;
+}
+
+/** Starts an application that reaches the metadata endpoint from `address`. */
+export function startPod(address: string, metadataUrl: string, stsUrl: string): PodProcess {
+  const script = new URL("./pod-process.ts", import.meta.url).pathname;
+  const child = spawn(process.execPath, [script, address, stsUrl], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: {
+      ...quietEnvironment({}),
+      AWS_EC2_METADATA_DISABLED: "false",
+      AWS_EC2_METADATA_SERVICE_ENDPOINT: metadataUrl,
+    },
+  });
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async whoAmI() {
+      child.stdin.write("\n");
+      const { value, done } = await answers.next();
+      if (done === true) throw new Error(`the application at ${address} ended`);
+      return JSON.parse(value as string) as WhoAmI;
+    },
+    [Symbol.asyncDispose]: () => stopChild(child),
+  };
+}

@@ -1,0 +1,57 @@
+import { AppError } from "#core/errors.ts";
+import type { Grants } from "#core/policy/grants.ts";
+import type { Refusal } from "#core/policy/grant.ts";
+import type { Pod } from "#core/pod/pod.ts";
+import type { Credentials } from "#core/session/credentials.ts";
+import type { Sessions } from "#core/session/sessions.ts";
+
+/** What happened to a pod's request, for the log, the metrics and the pod's events. */
+export type ServiceEvent =
+  | { readonly type: "role_found"; readonly pod: Pod }
+  | {
+      readonly type: "refused";
+      readonly pod: Pod;
+      readonly requested: string;
+      readonly refusal: Refusal;
+    }
+  | { readonly type: "session_failed"; readonly pod: Pod; readonly error: AppError };
+
+export interface ServiceOptions {
+  readonly grants: Grants;
+  readonly sessions: Pick<Sessions, "get">;
+  readonly observe: (event: ServiceEvent) => void;
+}
+
+/** The answers behind `kiam.KiamService`: grant first, session second. */
+export function kiamHandlers({ grants, sessions, observe }: ServiceOptions) {
+  return {
+    /** The role as annotated; empty when the pod names none (Kiam's own answer). */
+    async role(address: string): Promise<string> {
+      const pod = grants.podAt(address);
+      observe({ type: "role_found", pod });
+      return pod.role ?? "";
+    },
+
+    async credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
+      const { pod, grant } = grants.request(address, role);
+      if (grant.outcome === "refused") {
+        observe({ type: "refused", pod, requested: role, refusal: grant });
+        throw new AppError(grant.code, grant.reason);
+      }
+      try {
+        return await sessions.get(grant.session, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        const failure = AppError.from(error);
+        observe({ type: "session_failed", pod, error: failure });
+        throw failure;
+      }
+    },
+
+    async health(): Promise<string> {
+      const missing = grants.missing();
+      if (missing.length > 0) throw new AppError("not_ready", missing.join("; "));
+      return "ok";
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import { AppError } from "../errors.ts";
+import type { NamespaceIndex } from "../pod/namespace-index.ts";
+import { hasEnded, type Namespace, type Pod } from "../pod/pod.ts";
+import type { PodIndex } from "../pod/pod-index.ts";
+import type { SessionIdentity } from "../session/session-identity.ts";
+import type { Change } from "../watch/change.ts";
+import { decideGrant, decideRequest, type GrantRules } from "./decide-grant.ts";
+import type { Grant } from "./grant.ts";
+
+/** Says which session a pod needs from now on; undefined when it needs none. */
+export type WantSession = (podUid: string, identity: SessionIdentity | undefined) => void;
+
+/** One pod's request, decided on present data. */
+export interface Request {
+  readonly pod: Pod;
+  readonly grant: Grant;
+}
+
+/**
+ * Keeps the decision for every pod in step with the cluster.
+ *
+ * Each change of a pod or a namespace is followed by the decisions that depend on it, so the
+ * sessions that are kept are always the ones that present data permit: policy comes before STS
+ * (design invariant 1). A pod counts from the moment it is scheduled, which is before it runs.
+ */
+export class Grants {
+  readonly #pods: PodIndex;
+  readonly #namespaces: NamespaceIndex;
+  readonly #want: WantSession;
+  readonly #synced = { pods: false, namespaces: false };
+  #rules: GrantRules | undefined;
+
+  constructor(pods: PodIndex, namespaces: NamespaceIndex, want: WantSession) {
+    this.#pods = pods;
+    this.#namespaces = namespaces;
+    this.#want = want;
+  }
+
+  /** Starts deciding. Until then the cluster is followed and nothing is granted. */
+  use(rules: GrantRules): void {
+    this.#rules = rules;
+    for (const pod of this.#pods.all()) this.#decide(pod);
+  }
+
+  /** What is still missing before requests can be decided; empty when nothing is. */
+  missing(): readonly string[] {
+    return [
+      ...(this.#synced.pods ? [] : ["pods have not been listed yet"]),
+      ...(this.#synced.namespaces ? [] : ["namespaces have not been listed yet"]),
+      ...(this.#rules === undefined ? ["the base ARN of roles is not known yet"] : []),
+    ];
+  }
+
+  applyPods(change: Change<Pod>): void {
+    const { put, removed } = this.#pods.apply(change);
+    if (change.type === "replaced") this.#synced.pods = true;
+    for (const pod of removed) this.#want(pod.uid, undefined);
+    for (const pod of put) this.#decide(pod);
+  }
+
+  applyNamespaces(change: Change<Namespace>): void {
+    const { put, removed } = this.#namespaces.apply(change);
+    if (change.type === "replaced") this.#synced.namespaces = true;
+    const changed = new Set([...put, ...removed].map(({ name }) => name));
+    if (changed.size === 0) return;
+    for (const pod of this.#pods.all()) if (changed.has(pod.namespace)) this.#decide(pod);
+  }
+
+  /**
+   * The live pod at an address.
+   *
+   * @throws {AppError} `not_ready` before the first lists; else as `PodIndex.find`.
+   */
+  podAt(address: string): Pod {
+    this.#present();
+    return this.#pods.find(address);
+  }
+
+  /**
+   * Decides whether the pod at an address may have the role that it asks for.
+   *
+   * @throws {AppError} as `podAt`.
+   */
+  request(address: string, role: string): Request {
+    const rules = this.#present();
+    const pod = this.#pods.find(address);
+    return { pod, grant: decideRequest(pod, this.#namespaces.get(pod.namespace), role, rules) };
+  }
+
+  #present(): GrantRules {
+    const missing = this.missing();
+    if (missing.length > 0 || this.#rules === undefined) {
+      throw new AppError("not_ready", `Cannot answer yet: ${missing.join("; ")}`);
+    }
+    return this.#rules;
+  }
+
+  #decide(pod: Pod): void {
+    if (this.#rules === undefined) return;
+    this.#want(pod.uid, this.#sessionOf(pod, this.#rules));
+  }
+
+  #sessionOf(pod: Pod, rules: GrantRules): SessionIdentity | undefined {
+    if (pod.role === undefined || pod.node === "" || hasEnded(pod)) return undefined;
+    const grant = decideGrant(pod, this.#namespaces.get(pod.namespace), rules);
+    return grant.outcome === "granted" ? grant.session : undefined;
+  }
+}
