@@ -1,0 +1,139 @@
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import type { Clock, Random } from "#core/clock.ts";
+import type { Pause } from "#core/backoff.ts";
+import { AppError } from "#core/errors.ts";
+import type { Credentials } from "#core/session/credentials.ts";
+import { hedge } from "./hedge.ts";
+import type { Call } from "./hedge.ts";
+import type { ClientKeepalive } from "./keepalive.ts";
+import type { KiamClientEvent } from "./rpc-event.ts";
+import { parseHostPort } from "./server-address.ts";
+import { ServerLines } from "./server-lines.ts";
+import type { Resolve } from "./server-lines.ts";
+import { reasonOf } from "./tls-peer.ts";
+import type { TlsFiles } from "./tls-files.ts";
+import { credentialsFromWire } from "./wire-credentials.ts";
+
+export interface KiamServersOptions {
+  /** `host:port`; every address of the host is a server, and the host is the name in their certificates. */
+  readonly address: string;
+  readonly tls: TlsFiles;
+  readonly keepalive: ClientKeepalive;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Ends everything when it aborts. */
+  readonly signal: AbortSignal;
+  readonly observe: (event: KiamClientEvent) => void;
+  /** All addresses of a name; the system's resolver by default. */
+  readonly resolve?: Resolve;
+  /** Milliseconds after which another server is asked too; 400 by default. */
+  readonly attemptMs?: number;
+  /** Milliseconds after which a call fails; 900 by default. */
+  readonly totalMs?: number;
+  /** Milliseconds between two resolutions of the name; 5 s by default. */
+  readonly resolveMs?: number;
+  /** Pauses between connections that fail; 100 ms to 2 s by default. */
+  readonly pause?: Pause;
+}
+
+/**
+ * The servers behind one name. Calls throw AppErrors: what a server answered, `server_unavailable` when
+ * none did, or the signal's reason when the caller's aborts.
+ */
+export interface KiamServers extends AsyncDisposable {
+  /** The role that the pod at the address names; empty when it names none. */
+  role(address: string, signal: AbortSignal): Promise<string>;
+  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials>;
+  /** `ok` */
+  health(signal: AbortSignal): Promise<string>;
+  /** Why no server could be reached most lately (name, connection, certificate); undefined when nothing failed. */
+  readonly lastError: string | undefined;
+}
+
+const ATTEMPT_MS = 400;
+const TOTAL_MS = 900;
+const RESOLVE_MS = 5_000;
+const CONNECT_MS = 1_000;
+const PAUSE: Pause = { firstMs: 100, mostMs: 2_000 };
+
+/**
+ * Connects to every server behind the name, now and for ever, and shares the calls out between them.
+ * Nothing that is down makes this throw.
+ *
+ * @throws {AppError} `invalid_settings` when the address has no host or can't be read.
+ */
+export function kiamServers(options: KiamServersOptions): KiamServers {
+  const { host, port } = parseHostPort(options.address);
+  if (host === "") {
+    throw new AppError("invalid_settings", `Cannot use "${options.address}" as a server: no host`);
+  }
+  const { tls, signal, attemptMs = ATTEMPT_MS, totalMs = TOTAL_MS } = options;
+  const lines = new ServerLines({
+    ...options,
+    host,
+    port,
+    resolve: options.resolve ?? lookupAll,
+    resolveMs: options.resolveMs ?? RESOLVE_MS,
+    pause: options.pause ?? PAUSE,
+    connectMs: CONNECT_MS,
+  });
+  const reload = tls.subscribe(() => lines.hurry());
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    signal.removeEventListener("abort", closeOnAbort);
+    reload[Symbol.dispose]();
+    closed ??= lines[Symbol.asyncDispose]();
+    return closed;
+  };
+  // Closing never rejects: each part of it catches its own.
+  const closeOnAbort = (): void => void close();
+  signal.addEventListener("abort", closeOnAbort, { once: true });
+  if (signal.aborted) closeOnAbort();
+
+  const call = <T>(one: Call<T>, caller: AbortSignal): Promise<T> =>
+    hedge(one, {
+      lines,
+      attemptMs,
+      totalMs,
+      clock: options.clock,
+      observe: options.observe,
+      caller,
+    });
+  return {
+    role: (address, caller) =>
+      call(
+        {
+          method: "GetPodRole",
+          ask: async (client, how) => (await client.getPodRole({ ip: address }, how)).name,
+        },
+        caller,
+      ),
+    credentials: (address, role, caller) =>
+      call(
+        {
+          method: "GetPodCredentials",
+          ask: async (client, how) =>
+            credentialsFromWire(await client.getPodCredentials({ ip: address, role }, how)),
+        },
+        caller,
+      ),
+    health: (caller) =>
+      call(
+        {
+          method: "GetHealth",
+          ask: async (client, how) => (await client.getHealth({}, how)).message,
+        },
+        caller,
+      ),
+    get lastError() {
+      return lines.lastError === undefined ? undefined : reasonOf(lines.lastError);
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function lookupAll(host: string): Promise<readonly string[]> {
+  if (isIP(host) !== 0) return [host];
+  return (await lookup(host, { all: true })).map(({ address }) => address);
+}

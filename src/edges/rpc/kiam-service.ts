@@ -1,0 +1,141 @@
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
+import {
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { Clock } from "#core/clock.ts";
+import { AppError } from "#core/errors.ts";
+import type { Credentials } from "#core/session/credentials.ts";
+import { KiamService } from "./gen/kiam/kiam_pb.ts";
+import type { KiamServerEvent } from "./rpc-event.ts";
+import { errorToStatus } from "./status.ts";
+import type { KiamMethod } from "./status.ts";
+import { credentialsToWire } from "./wire-credentials.ts";
+
+/** What a server answers. Failures are AppErrors; anything else that is thrown is answered as `internal`. */
+export interface KiamHandlers {
+  /** The role as annotated; empty when the pod at the address names none. */
+  role(address: string, signal: AbortSignal): Promise<string>;
+  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials>;
+  /** `ok` */
+  health(signal: AbortSignal): Promise<string>;
+}
+
+export interface KiamServiceOptions {
+  readonly handlers: KiamHandlers;
+  readonly clock: Clock;
+  readonly observe: (event: KiamServerEvent) => void;
+}
+
+/** Answers one HTTP/2 request. Never throws. */
+export type AnswerRequest = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+
+/** The largest request and answer in bytes; Kiam's are well under 4 kB. */
+const MESSAGE_BYTES_MAX = 65_536;
+
+/** `kiam.KiamService` over HTTP/2, gRPC only. */
+export function kiamService(options: KiamServiceOptions): AnswerRequest {
+  const { handlers } = options;
+  const router = createConnectRouter({
+    connect: false,
+    grpcWeb: false,
+    readMaxBytes: MESSAGE_BYTES_MAX,
+    writeMaxBytes: MESSAGE_BYTES_MAX,
+    // Nothing here is worth compressing, and what is not decompressed can't explode.
+    acceptCompression: [],
+  });
+  router.service(KiamService, {
+    getPodRole: ({ ip }, context) =>
+      answer("GetPodRole", context, options, async (signal) => ({
+        name: await handlers.role(ip, signal),
+      })),
+    getPodCredentials: ({ ip, role }, context) =>
+      answer("GetPodCredentials", context, options, async (signal) =>
+        credentialsToWire(await handlers.credentials(ip, role, signal)),
+      ),
+    getHealth: (_request, context) =>
+      answer("GetHealth", context, options, async (signal) => ({
+        message: await handlers.health(signal),
+      })),
+  });
+  const routes = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  return (request, response) => {
+    const route = routes.get(request.url.split("?", 1)[0] ?? "");
+    if (route === undefined) {
+      refuseUnknown(request.url, response);
+      return;
+    }
+    // A request without a usable authority makes the conversion throw: that must not reach the process.
+    Promise.try(() =>
+      route(universalRequestFromNodeRequest(request, response, undefined, undefined)),
+    )
+      .then((answered) => universalResponseToNodeResponse(answered, response))
+      // The caller went away, or sent what is no request: nobody is left to be told.
+      .catch(() => request.stream.close());
+  };
+}
+
+async function answer<T>(
+  method: KiamMethod,
+  context: HandlerContext,
+  { clock, observe }: KiamServiceOptions,
+  handle: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const startedAt = clock.now();
+  const handled = (code: Code | undefined, error?: AppError): void =>
+    observe({
+      type: "call_handled",
+      method,
+      code: code === undefined ? "OK" : (Code[code] ?? "Unknown"),
+      ms: clock.now() - startedAt,
+      error,
+    });
+  observe({ type: "call_started", method });
+  observe({ type: "message_received", method });
+  try {
+    const message = await untilAborted(handle, context.signal);
+    observe({ type: "message_sent", method });
+    handled(undefined);
+    return message;
+  } catch (error) {
+    if (context.signal.aborted && error === context.signal.reason) {
+      const status = ConnectError.from(error, Code.Canceled);
+      handled(status.code, new AppError("server_unavailable", "The caller stopped waiting"));
+      throw status;
+    }
+    const failure = AppError.from(error);
+    const status = errorToStatus(method, failure);
+    handled(status.code, failure);
+    throw status;
+  }
+}
+
+/** A caller's deadline holds whether the handler minds the signal or not. */
+async function untilAborted<T>(
+  handle: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason as Error);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([handle(signal), aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** The answer of a Go server to a method that it does not have. */
+function refuseUnknown(url: string, response: Http2ServerResponse): void {
+  const path = url.slice(0, 200).toWellFormed();
+  response.writeHead(200, {
+    "content-type": "application/grpc",
+    "grpc-status": String(Code.Unimplemented),
+    "grpc-message": encodeURIComponent(`unknown method ${path}`),
+  });
+  response.end();
+}

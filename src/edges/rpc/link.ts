@@ -1,0 +1,192 @@
+import { connect as connectHttp2 } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
+import { isIP } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import type { Client } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { Clock } from "#core/clock.ts";
+import { KiamService } from "./gen/kiam/kiam_pb.ts";
+import { answersPing } from "./keepalive.ts";
+import type { ClientKeepalive } from "./keepalive.ts";
+import { formatHostPort } from "./server-address.ts";
+import { secureContext, verifyServerName } from "./tls-peer.ts";
+import type { TlsFiles } from "./tls-files.ts";
+
+export interface LinkOptions {
+  /** The name that the server's certificate must have. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsFiles;
+  readonly keepalive: ClientKeepalive;
+  readonly clock: Clock;
+}
+
+/** The largest answer in bytes. */
+const MESSAGE_BYTES_MAX = 65_536;
+
+/** One open connection to one server, with the client that calls over it. */
+export class Link {
+  readonly client: Client<typeof KiamService>;
+  /** Aborts once no new call may be made: the connection ended, or the server asked to go elsewhere. */
+  readonly over: AbortSignal;
+  readonly #session: ClientHttp2Session;
+  readonly #options: LinkOptions;
+  readonly #over = new AbortController();
+  readonly #gone = new AbortController();
+  #calls = 0;
+  #heardAt: number;
+  #suspected: Promise<void> | undefined;
+
+  constructor(session: ClientHttp2Session, options: LinkOptions) {
+    this.#session = session;
+    this.#options = options;
+    this.#heardAt = options.clock.now();
+    this.over = this.#over.signal;
+    session.on("error", (error) => this.#over.abort(error));
+    session.once("goaway", (code) => this.retire(`the server closes the connection (${code})`));
+    session.once("close", () => {
+      this.#over.abort(new Error("connection closed"));
+      this.#gone.abort();
+    });
+    const authority = `https://${formatHostPort(options)}`;
+    this.client = createClient(
+      KiamService,
+      createGrpcTransport({
+        baseUrl: authority,
+        readMaxBytes: MESSAGE_BYTES_MAX,
+        acceptCompression: [],
+        sessionManager: {
+          // The transport compares it with the origin of a URL, which leaves out 443.
+          authority: new URL(authority).origin,
+          request: async (method, path, headers) => this.#request(method, path, headers ?? {}),
+          notifyResponseByteRead: () => this.#hear(),
+        },
+      }),
+    );
+    // Ends with the connection, by the aborted sleep.
+    this.#ping().catch(() => undefined);
+  }
+
+  /** Aborts when the connection has ended, with whatever was open on it. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Whether an answer was late and nothing has been heard since. */
+  get isSuspect(): boolean {
+    return this.#suspected !== undefined;
+  }
+
+  /**
+   * An answer is late: is the server slow, or gone? A ping tells. Without an answer to it the link is
+   * retired after `patienceMs` (so that a fresh connection is tried) and cut after the keepalive timeout.
+   */
+  suspect(patienceMs: number): Promise<void> {
+    this.#suspected ??= this.#ask(patienceMs).finally(() => (this.#suspected = undefined));
+    return this.#suspected;
+  }
+
+  /** Takes no new calls; those that are open may end. */
+  retire(reason: string): void {
+    this.#over.abort(new Error(reason));
+    if (!this.#session.destroyed) this.#session.close();
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#session.destroy();
+  }
+
+  async #ask(patienceMs: number): Promise<void> {
+    const { clock, keepalive } = this.#options;
+    const done = new AbortController();
+    const patience = clock.sleep(patienceMs, AbortSignal.any([done.signal, this.gone])).then(
+      () => this.retire(`no answer to a ping within ${patienceMs} ms`),
+      () => undefined,
+    );
+    if (await answersPing(this.#session, keepalive.timeoutMs, clock, this.gone)) this.#hear();
+    else this.#session.destroy();
+    done.abort();
+    await patience;
+  }
+
+  #request(method: string, path: string, headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    if (this.over.aborted) {
+      throw new ConnectError(
+        "connection is over",
+        Code.Unavailable,
+        undefined,
+        undefined,
+        this.over.reason,
+      );
+    }
+    const stream = this.#session.request({ ...headers, ":method": method, ":path": path });
+    this.#calls += 1;
+    stream.once("response", () => this.#hear());
+    stream.once("close", () => {
+      this.#calls -= 1;
+    });
+    return stream;
+  }
+
+  #hear(): void {
+    this.#heardAt = this.#options.clock.now();
+  }
+
+  /** Pings only when nothing was heard for a while, and on an idle connection only when told to. */
+  async #ping(): Promise<void> {
+    const { clock, keepalive } = this.#options;
+    for (;;) {
+      const silentMs = clock.now() - this.#heardAt;
+      await clock.sleep(Math.max(keepalive.timeMs - silentMs, keepalive.timeMs / 10), this.gone);
+      if (clock.now() - this.#heardAt < keepalive.timeMs) continue;
+      if (this.#calls === 0 && keepalive.permitWithoutStream !== true) continue;
+      await this.suspect(keepalive.timeoutMs);
+      this.#hear();
+    }
+  }
+}
+
+/**
+ * Connects to one address and verifies the server's certificate for the host.
+ *
+ * @throws whatever the connection failed with, or the signal's reason.
+ */
+export async function openLink(
+  address: string,
+  options: LinkOptions,
+  signal: AbortSignal,
+): Promise<Link> {
+  signal.throwIfAborted();
+  const { host, port, tls } = options;
+  const socket = connectTls({
+    ...secureContext(tls.current),
+    host: address,
+    port,
+    ALPNProtocols: ["h2"],
+    // An IP address is no server name; the certificate is still verified for it below.
+    servername: isIP(host) === 0 ? host : "",
+    checkServerIdentity: (_name, certificate) => verifyServerName(host, certificate),
+  });
+  const session = connectHttp2(`https://${formatHostPort(options)}`, {
+    createConnection: () => socket,
+    settings: { enablePush: false },
+  });
+  const opened = Promise.withResolvers<void>();
+  const abort = (): void => opened.reject(signal.reason as Error);
+  signal.addEventListener("abort", abort, { once: true });
+  session.once("connect", () => opened.resolve());
+  session.on("error", opened.reject);
+  session.once("close", () => opened.reject(new Error("connection closed by the server")));
+  try {
+    await opened.promise;
+    return new Link(session, options);
+  } catch (error) {
+    session.destroy();
+    socket.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
