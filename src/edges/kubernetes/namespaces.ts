@@ -1,0 +1,15 @@
+import { ANNOTATIONS, type Namespace } from "#core/pod/pod.ts";
+import { asRecord, asText, share } from "./fields.ts";
+
+/** What is kept of a Kubernetes namespace; undefined for an object without a name. */
+export function projectNamespace(object: unknown): Namespace | undefined {
+  const metadata = asRecord(asRecord(object)["metadata"]);
+  const name = asText(metadata["name"]);
+  if (name === "") return undefined;
+  const permitted = asRecord(metadata["annotations"])[ANNOTATIONS.permitted];
+  return {
+    name: share(name),
+    resourceVersion: asText(metadata["resourceVersion"]),
+    permitted: typeof permitted === "string" ? permitted : undefined,
+  };
+}
