@@ -62,7 +62,9 @@ export class ServerSession {
     );
     session.goaway(constants.NGHTTP2_NO_ERROR, EVERY_STREAM);
     const patience = Math.min(keepalive.timeoutMs, graceMs);
+console.log("ga");
     await answersPing(session, patience, clock, this.#over.signal);
+console.log("gb");
     if (!session.destroyed) session.close();
     await Promise.race([this.closed, cut]);
   }
@@ -92,9 +94,11 @@ export class ServerSession {
   }
 
   async #idle(): Promise<void> {
+ console.log("idle start");
     const { clock, keepalive } = this.#options;
     for (;;) {
       const idleMs = this.#streams > 0 ? 0 : clock.now() - this.#idleSince;
+console.log("i", idleMs, this.#streams);
       if (idleMs >= keepalive.idleMs) break;
       await clock.sleep(keepalive.idleMs - idleMs, this.#over.signal);
     }

@@ -33,7 +33,6 @@ export const RPC_STATUS = {
   host_network: AMBIGUOUS,
   no_role: { code: Code.Unknown, credentials: "role can't be empty" },
   invalid_role: FORBIDDEN,
-  invalid_session_name: FORBIDDEN,
   invalid_external_id: FORBIDDEN,
   role_mismatch: FORBIDDEN,
   namespace_unknown: PLAIN,

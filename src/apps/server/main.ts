@@ -1,0 +1,179 @@
+import { hostname } from "node:os";
+import { baseArnOf } from "#core/role/base-arn.ts";
+import { EventWindow } from "#core/pod/event-window.ts";
+import { NamespaceIndex } from "#core/pod/namespace-index.ts";
+import { PodIndex } from "#core/pod/pod-index.ts";
+import { Expressions } from "#core/policy/expression.ts";
+import { Grants } from "#core/policy/grants.ts";
+import { Sessions } from "#core/session/sessions.ts";
+import { follow } from "#core/watch/follow.ts";
+import { createStsClient } from "#edges/aws/sts-client.ts";
+import { stsIssuer } from "#edges/aws/sts-issuer.ts";
+import { inClusterConnection, kubeconfigConnection } from "#edges/kubernetes/connection.ts";
+import { eventWriter } from "#edges/kubernetes/events.ts";
+import { listWatch } from "#edges/kubernetes/list-watch.ts";
+import { projectNamespace } from "#edges/kubernetes/namespaces.ts";
+import { projectPod } from "#edges/kubernetes/pods.ts";
+import { serveKiam } from "#edges/rpc/kiam-server.ts";
+import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
+import { createLog } from "#runtime/log.ts";
+import { createMetrics } from "#runtime/metrics.ts";
+import { compileRe2 } from "#runtime/re2-engine.ts";
+import { type Run, run } from "#runtime/run.ts";
+import { formatAddress } from "#runtime/settings/address.ts";
+import { systemClock } from "#runtime/system-clock.ts";
+import { together } from "#runtime/together.ts";
+import type { CommandContext } from "../cli/command.ts";
+import { openProcess, type Process } from "../reporting/process.ts";
+import { warnOfExpiry } from "../reporting/rpc-report.ts";
+import { detectBaseArn } from "./base-arn.ts";
+import { podEvents } from "./pod-events.ts";
+import { serverReport } from "./server-report.ts";
+import { kiamHandlers, type ServiceEvent } from "./service.ts";
+import type { ServerSettings } from "./settings.ts";
+
+const PAUSE = { firstMs: 200, mostMs: 30_000 };
+const EVENT_WINDOW_MS = 300_000;
+const EVENTS_REMEMBERED_MAX = 10_000;
+
+/** `rolecall server`: runs until it is told to stop. */
+export function main(settings: ServerSettings, context: CommandContext): Promise<number> {
+  const log = createLog({ json: settings.jsonLog, level: settings.level });
+  for (const warning of context.warnings) log.say("settings_warning", { warning });
+  return run(
+    (process) => serve(settings, context, { log, metrics: createMetrics() }, process),
+    (error) => log.say("fatal", { error }),
+    { onSignal: (name) => log.say("signal_received", { signal: name }) },
+  );
+}
+
+async function serve(
+  settings: ServerSettings,
+  { environment, version }: CommandContext,
+  { log, metrics }: Process,
+  { signal, resources }: Run,
+): Promise<void> {
+  const clock = systemClock;
+  const random = Math.random;
+  const report = serverReport(log, metrics);
+  log.say("starting_server", { version });
+
+  const tls = await watchTlsFiles({ ...settings, clock, signal, observe: report.tls });
+  const connection = await (settings.kubeconfig === ""
+    ? inClusterConnection({ environment, clock })
+    : kubeconfigConnection(settings.kubeconfig, { clock }));
+  resources.use(connection);
+  const sts = createStsClient({ ...settings, endpoint: settings.stsEndpoint }, environment);
+  resources.defer(() => sts.destroy());
+
+  // The way of the data: pods and namespaces → grants → sessions → answers.
+  const sessions = new Sessions({
+    issue: stsIssuer(sts, clock),
+    clock,
+    random,
+    signal,
+    observe: report.session,
+    concurrencyMax: settings.fetchers,
+    queueMax: settings.prefetchBufferSize,
+    renewBeforeMs: settings.sessionRefresh,
+  });
+  const pods = new PodIndex();
+  const grants = new Grants(pods, new NamespaceIndex(), (uid, identity) =>
+    sessions.want(uid, identity),
+  );
+  const useBaseArn = (baseArn: string): void =>
+    grants.use({
+      baseArn,
+      expressions: new Expressions(compileRe2, { strict: !settings.disableStrictNamespaceRegexp }),
+      defaultSessionName: settings.session,
+      durationSeconds: settings.sessionDuration / 1_000,
+    });
+  const tellPod = podEvents({
+    window: new EventWindow({
+      clock,
+      windowMs: EVENT_WINDOW_MS,
+      entriesMax: EVENTS_REMEMBERED_MAX,
+    }),
+    write: eventWriter({ connection, component: "kiam.server", host: hostname(), clock }),
+    signal,
+    observe: report.podEvent,
+  });
+  const observe = (event: ServiceEvent): void => {
+    report.service(event);
+    if (settings.events) tellPod(event);
+  };
+
+  metrics.beforeScrape(() => {
+    metrics.set("kiam_sts_cacheSize", {}, sessions.size);
+    metrics.set("rolecall_pods", {}, pods.size);
+  });
+  await openProcess({
+    settings,
+    log,
+    metrics,
+    version,
+    resources,
+    health: () => ({ live: true, ready: grants.missing().length === 0, reasons: grants.missing() }),
+  });
+  resources.use(
+    await serveKiam({
+      bind: formatAddress(settings.bind),
+      tls,
+      handlers: kiamHandlers({ grants, sessions, observe }),
+      keepalive: {
+        timeMs: settings.grpcKeepaliveTimeDuration,
+        timeoutMs: settings.grpcKeepaliveTimeoutDuration,
+        idleMs: settings.grpcMaxConnectionIdleDuration,
+        ageMs: settings.grpcMaxConnectionAgeDuration,
+        ageGraceMs: settings.grpcMaxConnectionAgeGraceDuration,
+      },
+      clock,
+      random,
+      signal,
+      observe: report.rpc,
+    }),
+  );
+
+  const watching = { clock, random, pause: PAUSE };
+  await together(signal, [
+    (stop) =>
+      follow(
+        listWatch({
+          connection,
+          path: "/api/v1/namespaces",
+          project: projectNamespace,
+          clock,
+          observe: report.listWatch,
+        }),
+        (change) => {
+          grants.applyNamespaces(change);
+          report.changed("namespaces", clock.now());
+        },
+        { ...watching, signal: stop, observe: (event) => report.follow("namespaces", event) },
+      ),
+    (stop) =>
+      follow(
+        listWatch({
+          connection,
+          path: "/api/v1/pods",
+          project: projectPod,
+          clock,
+          observe: report.listWatch,
+        }),
+        (change) => {
+          grants.applyPods(change);
+          report.changed("pods", clock.now());
+        },
+        { ...watching, signal: stop, observe: (event) => report.follow("pods", event) },
+      ),
+    (stop) => sessions.run(stop),
+    (stop) =>
+      settings.roleBaseArn !== "" && !settings.roleBaseArnAutodetect
+        ? Promise.resolve(useBaseArn(settings.roleBaseArn))
+        : detectBaseArn(
+            { sts, log, clock, random, use: (arn) => useBaseArn(baseArnOf(arn)) },
+            stop,
+          ),
+    (stop) => warnOfExpiry({ side: "server", log, metrics }, () => tls.expiresAt, clock, stop),
+  ]);
+}
