@@ -1,22 +1,151 @@
-import { lookup } from "node:dns/promises";
 import { createHmac, randomBytes } from "node:crypto";
+import type { AppError } from "#core/errors.ts";
 import { NodeTable } from "#core/feed/node-table.ts";
 import { Tokens } from "#core/imds/token.ts";
 import { listen } from "#edges/http/listen.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
-import { interception } from "#edges/linux/iptables.ts";
+import { interception, type Interception } from "#edges/linux/iptables.ts";
 import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
-import { createLog, type Log } from "#runtime/log.ts";
+import { createLog } from "#runtime/log.ts";
 import { createMetrics } from "#runtime/metrics.ts";
 import { compileRe2 } from "#runtime/re2-engine.ts";
-import { run, type Run } from "#runtime/run.ts";
+import { type Run, run } from "#runtime/run.ts";
 import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
-import { servePprof, serveTelemetry } from "#runtime/telemetry.ts";
-import { together } from "#runtime/together.ts";
+import { type Task, together } from "#runtime/together.ts";
 import type { CommandContext } from "../cli/command.ts";
+import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { agentReport } from "./agent-report.ts";
 import { metadataEndpoint } from "./metadata-endpoint.ts";
 import type { AgentSettings } from "./settings.ts";
+
+const SWEEP_EVERY_MS = 30_000;
+const REMOVE_WITHIN_MS = 20_000;
+
+/** `rolecall agent`: runs until it is told to stop. */
+export function main(settings: AgentSettings, context: CommandContext): Promise<number> {
+  const log = createLog({ json: settings.jsonLog, level: settings.level });
+  for (const warning of context.warnings) log.say("settings_warning", { warning });
+  return run(
+    (process) => serve(settings, context, { log, metrics: createMetrics() }, process),
+    (error) => log.say("fatal", { error }),
+    { onSignal: (name) => log.say("signal_received", { signal: name }) },
+  );
+}
+
+async function serve(
+  settings: AgentSettings,
+  { version }: CommandContext,
+  { log, metrics }: Process,
+  { signal, resources }: Run,
+): Promise<void> {
+  const clock = systemClock;
+  const random = Math.random;
+  const report = agentReport(log, metrics);
+  log.say("starting_agent", { version });
+
+  // Interception first: until it stands, pods reach the node's own role (design invariant 3).
+  const rule = settings.iptables
+    ? await intercept(settings, report.interception, signal)
+    : undefined;
+  resources.defer(() => endInterception(rule, settings, log));
+
+  const tls = await watchTlsFiles({ ...settings, clock, signal, observe: report.tls });
+  const servers = resources.use(
+    kiamServers({
+      address: formatAddress(settings.serverAddress),
+      tls,
+      keepalive: {
+        timeMs: settings.grpcKeepaliveTimeDuration,
+        timeoutMs: settings.grpcKeepaliveTimeoutDuration,
+        permitWithoutStream: settings.grpcKeepalivePermitWithoutStream,
+      },
+      clock,
+      random,
+      signal,
+      observe: report.rpc,
+    }),
+  );
+  const table = new NodeTable({ ask: servers, clock, observe: report.table });
+  const key = randomBytes(32);
+  const endpoint = resources.use(
+    await listen({
+      port: settings.port,
+      handler: metadataEndpoint({
+        table,
+        tokens: new Tokens({
+          sign: (bytes) => createHmac("sha256", key).update(bytes).digest(),
+          clock,
+        }),
+        upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
+        allow: compileRe2(settings.allowRouteRegexp),
+        allowSource: settings.allowRouteRegexp,
+        requireImdsv2: settings.requireImdsv2,
+        kiamCompatible: settings.kiamCompatibleAnswers,
+        allowIpQuery: settings.allowIpQuery,
+        serverHealth: (stop) => servers.health(stop),
+        clock,
+        observe: report.answered,
+      }),
+    }),
+  );
+  log.say("listening", { port: endpoint.port });
+
+  let unreachable: string | undefined = "no server has answered yet";
+  await openProcess({
+    settings,
+    log,
+    metrics,
+    version,
+    resources,
+    health: () => ({
+      live: true,
+      ready: unreachable === undefined,
+      reasons: unreachable === undefined ? [] : [unreachable],
+    }),
+  });
+
+  const watchServers: Task = async (stop) => {
+    for (;;) {
+      unreachable = await servers.health(stop).then(
+        () => undefined,
+        (error: AppError) => servers.lastError ?? error.message,
+      );
+      await clock.sleep(unreachable === undefined ? 5_000 : 500, stop);
+    }
+  };
+  const sweep: Task = async (stop) => {
+    for (;;) {
+      await clock.sleep(SWEEP_EVERY_MS, stop);
+      table.sweep();
+    }
+  };
+  await together(signal, [
+    watchServers,
+    sweep,
+    (stop) => warnOfExpiry({ side: "client", log, metrics }, () => tls.expiresAt, clock, stop),
+    ...(rule === undefined ? [] : [(stop: AbortSignal) => rule.reconcile(stop)]),
+  ]);
+}
+
+async function intercept(
+  { hostInterface, host, port }: AgentSettings,
+  observe: ReturnType<typeof agentReport>["interception"],
+  signal: AbortSignal,
+): Promise<Interception> {
+  const rule = interception({ hostInterface, hostIp: host, port, clock: systemClock, observe });
+  await rule.ensure(signal);
+  return rule;
+}
+
+async function endInterception(
+  rule: Interception | undefined,
+  { iptablesRemove }: AgentSettings,
+  log: Process["log"],
+): Promise<void> {
+  if (rule === undefined) return;
+  if (iptablesRemove) await rule.remove(AbortSignal.timeout(REMOVE_WITHIN_MS));
+  else log.say("iptables_kept");
+}

@@ -11,7 +11,6 @@ export const HTTP_STATUS = {
   host_network: 404,
   no_role: 404,
   invalid_role: 404,
-  invalid_session_name: 404,
   invalid_external_id: 404,
   role_mismatch: 404,
   namespace_unknown: 500,

@@ -1,0 +1,95 @@
+import type { NodeTableEvent } from "#core/feed/node-table.ts";
+import type { InterceptionEvent } from "#edges/linux/iptables.ts";
+import type { KiamClientEvent } from "#edges/rpc/rpc-event.ts";
+import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
+import type { Log } from "#runtime/log.ts";
+import type { Metrics } from "#runtime/metrics.ts";
+import { reportCall, reportTls } from "../reporting/rpc-report.ts";
+import type { AnsweredEvent } from "./metadata-request.ts";
+
+/** Turns what the parts of the agent observe into log lines and metrics. */
+export function agentReport(log: Log, metrics: Metrics) {
+  const rpc = { side: "client", log, metrics } as const;
+  return {
+    tls: (event: TlsFilesEvent) => reportTls(rpc, event),
+    table: (event: NodeTableEvent) => {
+      if (event.type !== "held-served") return;
+      metrics.add("rolecall_node_table_answers_total", { source: "held" });
+    },
+    answered: (event: AnsweredEvent) => reportAnswer(log, metrics, event),
+    interception: (event: InterceptionEvent) => reportInterception(log, metrics, event),
+    rpc: (event: KiamClientEvent) => {
+      switch (event.type) {
+        case "resolved":
+          break;
+        case "resolve_failed":
+          log.say("server_unreachable", { host: event.host, reason: event.reason });
+          break;
+        case "server_reachable":
+          log.say("server_reachable", { server: event.server });
+          break;
+        case "server_unreachable":
+          log.say("server_unreachable", { server: event.server, reason: event.reason });
+          break;
+        default:
+          reportCall(rpc, event);
+          if (event.type === "call_handled" && event.error?.code === "server_unavailable") {
+            metrics.add("rolecall_server_unavailable_total", {});
+          }
+      }
+    },
+  };
+}
+
+function reportAnswer(log: Log, metrics: Metrics, event: AnsweredEvent): void {
+  const { handler, method, path, address, status, ms, error } = event;
+  log.say(status < 400 ? "request_processed" : "request_failed", {
+    method,
+    path,
+    addr: address,
+    status,
+    duration: Math.round(ms),
+    ...(error === undefined ? {} : { error }),
+  });
+  if (handler === undefined) return;
+  metrics.add("kiam_metadata_responses_total", { handler, code: String(status) });
+  if (handler !== "proxy") {
+    metrics.observe("kiam_metadata_handler_latency_seconds", { handler }, ms / 1_000);
+  }
+  if (status === 200 && error === undefined && handler !== "health") {
+    metrics.add("kiam_metadata_success_total", { handler });
+  }
+  if (event.isBlocked) metrics.add("kiam_metadata_proxy_requests_blocked_total", {});
+  if (error === undefined) return;
+  if (handler === "credentials") {
+    metrics.add("kiam_metadata_credential_fetch_errors_total", { handler });
+  }
+  if (handler === "roleName") {
+    const name =
+      error.code === "no_role"
+        ? "kiam_metadata_empty_role_total"
+        : "kiam_metadata_find_role_errors_total";
+    metrics.add(name, { handler });
+  }
+}
+
+function reportInterception(log: Log, metrics: Metrics, event: InterceptionEvent): void {
+  switch (event.type) {
+    case "added":
+      log.say("iptables_added");
+      break;
+    case "restored":
+      metrics.add("rolecall_iptables_repairs_total", {});
+      log.say("iptables_restored");
+      break;
+    case "failed":
+      metrics.add("rolecall_iptables_errors_total", {});
+      log.say("iptables_failed", { error: event.error });
+      break;
+    case "removed":
+      log.say("iptables_removed");
+      break;
+    case "present":
+      break;
+  }
+}
