@@ -11,7 +11,8 @@ import { fromInstanceMetadata } from "@aws-sdk/credential-providers";
 const [address = "", stsEndpoint = ""] = process.argv.slice(2);
 
 // A pod's own address is the source of its connections; here that is one of 127.0.0.0/8.
-Object.assign(http.globalAgent.options, { localAddress: address });
+const agent = http.globalAgent as http.Agent & { options: http.AgentOptions };
+Object.assign(agent.options, { localAddress: address });
 
 async function whoAmI(): Promise<object> {
   const started = performance.now();

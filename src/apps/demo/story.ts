@@ -174,7 +174,7 @@ async function expectRefusal(
   report.state(
     "its owners are told why, by an event on the pod",
     event !== undefined,
-    event === undefined ? "no event" : String(event.message),
+    event === undefined ? "no event" : String(event["message"]),
   );
 }
 

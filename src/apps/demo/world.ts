@@ -82,12 +82,8 @@ export async function startWorld(resources: AsyncDisposableStack): Promise<World
 async function writeCertificates(folder: string): Promise<string[]> {
   const authority = await createAuthority();
   const pair = await authority.issue({ names: ["localhost"], addresses: ["127.0.0.1"] });
-  await writeTlsFolder(folder, {
-    "cert.pem": pair.cert,
-    "key.pem": pair.key,
-    "ca.pem": authority.cert,
-  });
-  return ["cert", "key", "ca"].map((part) => `--${part}=${join(folder, `${part}.pem`)}`);
+  const files = await writeTlsFolder(join(folder, "tls"), { ...pair, ca: [authority.cert] });
+  return [`--cert=${files.cert}`, `--key=${files.key}`, `--ca=${files.ca}`];
 }
 
 /** JSON is YAML, so a kubeconfig may be written as JSON. */

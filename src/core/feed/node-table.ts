@@ -11,7 +11,11 @@ export interface AskServer {
 
 /** What the table did that somebody may count or log. */
 export type NodeTableEvent =
-  | { readonly type: "held-served"; readonly what: "role" | "credentials"; readonly address: string }
+  | {
+      readonly type: "held-served";
+      readonly what: "role" | "credentials";
+      readonly address: string;
+    }
   | { readonly type: "evicted"; readonly address: string };
 
 /** Spans are milliseconds. */
@@ -188,11 +192,7 @@ export class NodeTable {
     }
   }
 
-  async #askCredentials(
-    address: string,
-    role: string,
-    signal: AbortSignal,
-  ): Promise<Credentials> {
+  async #askCredentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
     const generation = this.#entries.get(address)?.generation;
     try {
       const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal);

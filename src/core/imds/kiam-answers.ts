@@ -36,9 +36,7 @@ export function kiamRedirect(path: string, query: string): MetadataAnswer {
 
 /** What Kiam answers when the role of a pod cannot be found. */
 export function kiamRoleFailure(error: AppError): MetadataAnswer {
-  return error.code === "no_role"
-    ? kiamError(404, "empty role")
-    : kiamError(500, rpcText(error));
+  return error.code === "no_role" ? kiamError(404, "empty role") : kiamError(500, rpcText(error));
 }
 
 /** What Kiam answers when credentials cannot be had. */

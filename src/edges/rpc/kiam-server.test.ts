@@ -61,7 +61,11 @@ describe("serveKiam on the wire", TIMEOUT, () => {
   test("sends an empty role as no bytes at all", async () => {
     const server = await world.serve({ role: async () => "" });
 
-    const { message, trailers } = await rawCall(world.dial(server.port), ROLE, protobuf({ 1: "a" }));
+    const { message, trailers } = await rawCall(
+      world.dial(server.port),
+      ROLE,
+      protobuf({ 1: "a" }),
+    );
 
     assert.equal(message, "");
     assert.equal(trailers["grpc-status"], "0");
@@ -304,7 +308,9 @@ describe("serveKiam and connections", TIMEOUT, () => {
 
     await clock.advance(5_000);
 
-    console.log("A"); await goaway; console.log("B");
+    console.log("A");
+    await goaway;
+    console.log("B");
     await server.events.first("connection_closed");
   });
 

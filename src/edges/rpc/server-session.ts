@@ -62,9 +62,9 @@ export class ServerSession {
     );
     session.goaway(constants.NGHTTP2_NO_ERROR, EVERY_STREAM);
     const patience = Math.min(keepalive.timeoutMs, graceMs);
-console.log("ga");
+    console.log("ga");
     await answersPing(session, patience, clock, this.#over.signal);
-console.log("gb");
+    console.log("gb");
     if (!session.destroyed) session.close();
     await Promise.race([this.closed, cut]);
   }
@@ -94,11 +94,11 @@ console.log("gb");
   }
 
   async #idle(): Promise<void> {
- console.log("idle start");
+    console.log("idle start");
     const { clock, keepalive } = this.#options;
     for (;;) {
       const idleMs = this.#streams > 0 ? 0 : clock.now() - this.#idleSince;
-console.log("i", idleMs, this.#streams);
+      console.log("i", idleMs, this.#streams);
       if (idleMs >= keepalive.idleMs) break;
       await clock.sleep(keepalive.idleMs - idleMs, this.#over.signal);
     }

@@ -1,0 +1,73 @@
+import { HELP_FLAGS, parseFlags, type Sources } from "#runtime/settings/parse.ts";
+import { tokens } from "#runtime/settings/tokens.ts";
+import type { Command, CommandContext, CommandMain } from "./command.ts";
+import { commandHelp, programHelp } from "./help.ts";
+
+/** What the command line needs of the world. */
+export interface CliWorld extends Sources {
+  readonly commands: Readonly<Record<string, Command>>;
+  /** `rolecall`, or `kiam` where it is called so. */
+  readonly program: string;
+  readonly version: string;
+  readFile(path: string): string;
+  out(text: string): void;
+  err(text: string): void;
+}
+
+/**
+ * Finds the command, reads its settings and runs it.
+ *
+ * @returns the exit code: the command's own, 0 after help, 1 for a command line that can't be used
+ */
+export async function cli(argv: readonly string[], world: CliWorld): Promise<number> {
+  const { commands, program, version, out, err } = world;
+  const [name, ...rest] = argv;
+  try {
+    if (name === "--version") {
+      out(`${program} ${version}\n`);
+      return 0;
+    }
+    const isHelp =
+      name === undefined || name === "help" || HELP_FLAGS.some((flag) => name === `--${flag}`);
+    if (isHelp) return showHelp(name === "help" ? rest[0] : undefined, world);
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (command === undefined) {
+      throw new Error(
+        name.startsWith("-")
+          ? `unknown long flag '${name}'`
+          : `expected command but got ${JSON.stringify(name)}`,
+      );
+    }
+    const parsed = parseFlags(command.settings, tokens(rest, world.readFile), world);
+    if (parsed.outcome === "help") return showHelp(name, world);
+    const settings = parsed.settings as never;
+    const { problems, warnings } = command.check?.(settings) ?? { problems: [], warnings: [] };
+    if (problems.length > 0) throw new Error(problems.join("; "));
+    const context: CommandContext = {
+      program,
+      version,
+      warnings: [...parsed.warnings, ...warnings],
+      environment: world.environment,
+    };
+    const { main } = (await command.load()) as { main: CommandMain<never> };
+    return await main(settings, context);
+  } catch (error) {
+    err(
+      `${program}: error: ${error instanceof Error ? error.message : String(error)}, try --help\n`,
+    );
+    return 1;
+  }
+}
+
+function showHelp(name: string | undefined, { commands, program, out }: CliWorld): number {
+  const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (name !== undefined && command === undefined) {
+    throw new Error(`expected command but got ${JSON.stringify(name)}`);
+  }
+  out(
+    name === undefined || command === undefined
+      ? programHelp(program, commands)
+      : commandHelp(program, name, command),
+  );
+  return 0;
+}

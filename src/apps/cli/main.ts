@@ -1,0 +1,25 @@
+/** The program: `rolecall agent|server|health …`, and the same as `/kiam …`. */
+import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { compileRe2 } from "#runtime/re2-engine.ts";
+import { cli } from "./cli.ts";
+import { COMMANDS } from "./commands.ts";
+import { VERSION } from "./version.ts";
+
+const program = basename(process.env["ROLECALL_PROGRAM"] ?? "rolecall");
+
+process.exitCode = await cli(process.argv.slice(2), {
+  commands: COMMANDS,
+  program: program === "kiam" ? "kiam" : "rolecall",
+  version: VERSION,
+  environment: process.env,
+  compile: compileRe2,
+  pathKind(path) {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return "missing";
+    return found.isDirectory() ? "directory" : "file";
+  },
+  readFile: (path) => readFileSync(path, "utf8"),
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+});
