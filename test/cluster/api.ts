@@ -47,7 +47,10 @@ export async function connectApi({ url, authority, token }: KubeApiOptions): Pro
         method,
         agent,
         timeout: CALL_MS,
-        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": type }) },
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { "content-type": type }),
+        },
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -55,11 +58,16 @@ export async function connectApi({ url, authority, token }: KubeApiOptions): Pro
         response.on("end", () => {
           const text = Buffer.concat(chunks).toString();
           if ((response.statusCode ?? 500) < 400) resolve(text);
-          else reject(new Error(`Cannot ${method} ${path}: ${response.statusCode} ${text.slice(0, 500)}`));
+          else
+            reject(
+              new Error(`Cannot ${method} ${path}: ${response.statusCode} ${text.slice(0, 500)}`),
+            );
         });
       },
     );
-    call.on("timeout", () => call.destroy(new Error(`Cannot ${method} ${path} within ${CALL_MS} ms`)));
+    call.on("timeout", () =>
+      call.destroy(new Error(`Cannot ${method} ${path} within ${CALL_MS} ms`)),
+    );
     call.on("error", reject).end(body === undefined ? undefined : JSON.stringify(body));
     return promise;
   };

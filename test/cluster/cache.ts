@@ -37,7 +37,9 @@ export async function cached(
 export async function sources(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
-  const texts = names.toSorted().map(async (name) => [name, await readFile(join(folder, name), "utf8")]);
+  const texts = names
+    .toSorted()
+    .map(async (name) => [name, await readFile(join(folder, name), "utf8")]);
   return (await Promise.all(texts)).flat();
 }
 

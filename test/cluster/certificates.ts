@@ -31,7 +31,10 @@ export async function makeAuthority(folder: string, name: string): Promise<Autho
     ...validity(),
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature,
+        true,
+      ),
     ],
   });
   const certificate = join(folder, `${name}.crt`);
@@ -64,7 +67,9 @@ export async function makeAuthority(folder: string, name: string): Promise<Autho
 }
 
 /** A key pair for the tokens of service accounts, as files in PEM. */
-export async function makeTokenKeys(folder: string): Promise<{ readonly secret: string; readonly open: string }> {
+export async function makeTokenKeys(
+  folder: string,
+): Promise<{ readonly secret: string; readonly open: string }> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const paths = { secret: join(folder, "tokens.key"), open: join(folder, "tokens.pub") };
   await writeFile(paths.secret, await keyPem(keys.privateKey), { mode: 0o600 });

@@ -45,13 +45,18 @@ export async function makeNetwork(): Promise<void> {
   }
   for (const here of NODES) {
     for (const there of NODES) {
-      if (here !== there) await ip(`-n ${here.name} route add ${there.podRange} via ${there.address}`);
+      if (here !== there)
+        await ip(`-n ${here.name} route add ${there.podRange} via ${there.address}`);
     }
   }
 }
 
 /** Runs a command in a node's network namespace. Unlike `ip netns exec`, this leaves the mounts as they are. */
-export async function inNode(name: string, command: string, args: readonly string[]): Promise<string> {
+export async function inNode(
+  name: string,
+  command: string,
+  args: readonly string[],
+): Promise<string> {
   return run("nsenter", [...entering(name), command, ...args]);
 }
 

@@ -24,7 +24,11 @@ export interface RunOptions {
  * @returns what it wrote to its standard output.
  * @throws when it ends with another code than 0; the message holds what it wrote.
  */
-export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
   const { stdout } = await promisify(execFile)(command, args, {
     env: ENVIRONMENT,
     maxBuffer: OUTPUT_BYTES_MAX,
@@ -54,7 +58,10 @@ export interface Daemon extends AsyncDisposable {
 /** Starts a process whose output goes to `log`. */
 export function launch({ name, command, args, env, log }: Launch): Daemon {
   const output = openSync(log, "a");
-  const child = spawn(command, args, { env: env ?? ENVIRONMENT, stdio: ["ignore", output, output] });
+  const child = spawn(command, args, {
+    env: env ?? ENVIRONMENT,
+    stdio: ["ignore", output, output],
+  });
   closeSync(output);
   const ended = Promise.withResolvers<void>();
   let running = true;
@@ -105,7 +112,8 @@ export async function until<T>(
     } catch (error) {
       last = error;
     }
-    if (daemon && !daemon.lives()) throw new Error(`Cannot await ${what}: its process ended\n${await tail(daemon.log)}`);
+    if (daemon && !daemon.lives())
+      throw new Error(`Cannot await ${what}: its process ended\n${await tail(daemon.log)}`);
     if (performance.now() > deadline) {
       throw new Error(`Cannot await ${what} longer than ${withinMs} ms`, { cause: last });
     }

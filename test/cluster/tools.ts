@@ -31,7 +31,10 @@ async function buildKube(signal: AbortSignal): Promise<string> {
   const module = join(import.meta.dirname, "kube");
   const flags = `-s -w -X k8s.io/component-base/version.gitVersion=${KUBERNETES}`;
   const folder = await cached("kube", [flags, ...(await sources(module))], async (output) => {
-    await go(["build", "-trimpath", `-ldflags=${flags}`, "-o", join(output, "kube"), "."], { cwd: module, signal });
+    await go(["build", "-trimpath", `-ldflags=${flags}`, "-o", join(output, "kube"), "."], {
+      cwd: module,
+      signal,
+    });
   });
   return join(folder, "kube");
 }
@@ -59,5 +62,8 @@ interface GoOptions {
 
 /** Runs Go without C, so that what it builds runs in any image. */
 export async function go(args: readonly string[], { env, ...options }: GoOptions): Promise<void> {
-  await run("nice", ["go", ...args], { ...options, env: { ...ENVIRONMENT, CGO_ENABLED: "0", ...env } });
+  await run("nice", ["go", ...args], {
+    ...options,
+    env: { ...ENVIRONMENT, CGO_ENABLED: "0", ...env },
+  });
 }

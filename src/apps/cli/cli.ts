@@ -30,14 +30,7 @@ export async function cli(argv: readonly string[], world: CliWorld): Promise<num
     const isHelp =
       name === undefined || name === "help" || HELP_FLAGS.some((flag) => name === `--${flag}`);
     if (isHelp) return showHelp(name === "help" ? rest[0] : undefined, world);
-    const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (command === undefined) {
-      throw new Error(
-        name.startsWith("-")
-          ? `unknown long flag '${name}'`
-          : `expected command but got ${JSON.stringify(name)}`,
-      );
-    }
+    const command = commandNamed(name, commands);
     const parsed = parseFlags(command.settings, tokens(rest, world.readFile), world);
     if (parsed.outcome === "help") return showHelp(name, world);
     const settings = parsed.settings as never;
@@ -59,15 +52,21 @@ export async function cli(argv: readonly string[], world: CliWorld): Promise<num
   }
 }
 
+function commandNamed(name: string, commands: CliWorld["commands"]): Command {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command !== undefined) return command;
+  throw new Error(
+    name.startsWith("-")
+      ? `unknown long flag '${name}'`
+      : `expected command but got ${JSON.stringify(name)}`,
+  );
+}
+
 function showHelp(name: string | undefined, { commands, program, out }: CliWorld): number {
-  const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (name !== undefined && command === undefined) {
-    throw new Error(`expected command but got ${JSON.stringify(name)}`);
-  }
   out(
-    name === undefined || command === undefined
+    name === undefined
       ? programHelp(program, commands)
-      : commandHelp(program, name, command),
+      : commandHelp(program, name, commandNamed(name, commands)),
   );
   return 0;
 }

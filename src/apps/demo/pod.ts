@@ -31,7 +31,7 @@ export function startPod(address: string, metadataUrl: string, stsUrl: string): 
       child.stdin.write("\n");
       const { value, done } = await answers.next();
       if (done === true) throw new Error(`the application at ${address} ended`);
-      return JSON.parse(value as string) as WhoAmI;
+      return JSON.parse(value) as WhoAmI;
     },
     [Symbol.asyncDispose]: () => stopChild(child),
   };

@@ -31,7 +31,9 @@ export function podEvents({ window, write, signal, observe }: PodEventsOptions) 
       return;
     }
     waiting += 1;
-    last = last.then(async () => {
+    const before = last;
+    const tell = async (): Promise<void> => {
+      await before;
       try {
         await write(wanted, signal);
         observe("written");
@@ -40,7 +42,8 @@ export function podEvents({ window, write, signal, observe }: PodEventsOptions) 
       } finally {
         waiting -= 1;
       }
-    });
+    };
+    last = tell();
   };
 }
 

@@ -44,7 +44,7 @@ export function cleanPath(path: string): string {
     if (segment === "..") segments.pop();
     else if (segment !== "" && segment !== ".") segments.push(segment);
   }
-  const trailing = segments.length > 0 && /\/$/.test(path) ? "/" : "";
+  const trailing = segments.length > 0 && path.endsWith("/") ? "/" : "";
   return `/${segments.join("/")}${trailing}`;
 }
 

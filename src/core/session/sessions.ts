@@ -149,7 +149,7 @@ export class Sessions {
     const { clock } = this.#options;
     for (;;) {
       const now = clock.now();
-      for (const session of [...this.#sessions.values()]) {
+      for (const session of this.#sessions.values()) {
         if (session.dueAt <= now && session.flight === undefined) this.#lookAfter(session, now);
       }
       let next = Number.POSITIVE_INFINITY;
@@ -228,7 +228,7 @@ export class Sessions {
       try {
         resolve(await this.#issue(session));
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     if (!this.#queue.offer(fly, isUrgent)) return undefined;

@@ -7,7 +7,7 @@ import { Identities } from "./identity.ts";
 import { parseKubeconfig } from "./kubeconfig.ts";
 import type { KubernetesConnection } from "./request.ts";
 
-export type { KubernetesAnswer, KubernetesConnection, KubernetesRequest } from "./request.ts";
+export type { KubernetesConnection } from "./request.ts";
 
 /** Reads a text file. */
 export type ReadText = (path: string) => Promise<string>;

@@ -35,8 +35,16 @@ export function ruleParameters({ hostInterface, hostIp, port }: RuleTarget): rea
     throw new AppError("invalid_settings", `--port ${port} is not a port from 1 to 65535`);
   }
   return [
-    ...["-p", "tcp", "-d", "169.254.169.254", "--dport", "80"],
-    ...["-j", "DNAT", "--to-destination", `${hostIp}:${port}`],
+    "-p",
+    "tcp",
+    "-d",
+    "169.254.169.254",
+    "--dport",
+    "80",
+    "-j",
+    "DNAT",
+    "--to-destination",
+    `${hostIp}:${port}`,
     ...interfaceParameters(hostInterface),
   ];
 }

@@ -12,8 +12,6 @@ export interface ServerSessionOptions {
   readonly onBroken: (reason: string) => void;
 }
 
-/** The highest stream that there can be: "every call that you have sent will be answered". */
-const EVERY_STREAM = 2 ** 31 - 1;
 /** Ages are spread by ±10 %, so that the agents of a node pool don't all come back together. */
 const AGE_SPREAD = 0.1;
 
@@ -60,11 +58,9 @@ export class ServerSession {
       () => session.destroy(),
       () => undefined,
     );
-    session.goaway(constants.NGHTTP2_NO_ERROR, EVERY_STREAM);
+    session.goaway(constants.NGHTTP2_NO_ERROR);
     const patience = Math.min(keepalive.timeoutMs, graceMs);
-    console.log("ga");
     await answersPing(session, patience, clock, this.#over.signal);
-    console.log("gb");
     if (!session.destroyed) session.close();
     await Promise.race([this.closed, cut]);
   }
@@ -94,11 +90,9 @@ export class ServerSession {
   }
 
   async #idle(): Promise<void> {
-    console.log("idle start");
     const { clock, keepalive } = this.#options;
     for (;;) {
       const idleMs = this.#streams > 0 ? 0 : clock.now() - this.#idleSince;
-      console.log("i", idleMs, this.#streams);
       if (idleMs >= keepalive.idleMs) break;
       await clock.sleep(keepalive.idleMs - idleMs, this.#over.signal);
     }

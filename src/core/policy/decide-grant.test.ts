@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import type { Pod } from "#core/pod/pod.ts";
+import { Secret } from "#core/secret.ts";
+import { compileRe2 } from "#runtime/re2-engine.ts";
+import { decideRequest } from "./decide-grant.ts";
+import { Expressions } from "./expression.ts";
+
+const BASE = "arn:aws:iam::123456789012:role/";
+
+function decide({
+  annotated = "myrole" as string | undefined,
+  requested = annotated ?? "",
+  permitted = ".*" as string | undefined,
+  strict = true,
+  baseArn = BASE,
+  externalId = undefined as string | undefined,
+  hasNamespace = true,
+} = {}) {
+  const pod: Pod = {
+    uid: "uid-1",
+    namespace: "red",
+    name: "pod",
+    resourceVersion: "1",
+    node: "node-a",
+    addresses: ["10.0.0.1"],
+    phase: "Running",
+    hostNetwork: false,
+    deleting: false,
+    createdAt: 0,
+    role: annotated,
+    sessionName: undefined,
+    externalId: externalId === undefined ? undefined : new Secret(externalId),
+  };
+  const namespace = hasNamespace ? { name: "red", resourceVersion: "1", permitted } : undefined;
+  return decideRequest(pod, namespace, requested, {
+    baseArn,
+    expressions: new Expressions(compileRe2, { strict }),
+    defaultSessionName: "kiam",
+    durationSeconds: 3_600,
+  });
+}
+
+describe("decideRequest", () => {
+  const granted = [
+    { name: "the annotated role", annotated: "myrole" },
+    { name: "the same role with a slash", annotated: "myrole", requested: "/myrole" },
+    { name: "and the other way round", annotated: "/myrole", requested: "myrole" },
+    { name: "one of two alternatives", annotated: "red_role", permitted: ".*red.*$|^.red.*$" },
+    { name: "the exact ARN", annotated: "a/b", permitted: `${BASE}a/b` },
+    { name: "a part, where anchoring is off", annotated: "role", permitted: "o", strict: false },
+    { name: "another account by ARN", annotated: "arn:aws:iam::210987654321:role/p/x" },
+  ];
+  for (const { name, ...input } of granted) {
+    test(`grants ${name}`, () => assert.equal(decide(input).outcome, "granted"));
+  }
+
+  const refused = [
+    {
+      name: "another role than annotated",
+      annotated: "myrole",
+      requested: "wrong",
+      code: "role_mismatch",
+    },
+    { name: "without an expression", permitted: undefined, code: "namespace_forbids" },
+    { name: "with an empty expression, anchored", permitted: "", code: "namespace_forbids" },
+    {
+      name: "with an empty expression, unanchored",
+      permitted: "",
+      strict: false,
+      code: "namespace_forbids",
+    },
+    { name: "a part of the ARN", annotated: "role", permitted: "o", code: "namespace_forbids" },
+    {
+      name: "what only the first alternative's start matches (D3)",
+      annotated: "admin",
+      permitted: `${BASE}a|${BASE}b`,
+      code: "namespace_forbids",
+    },
+    { name: "an unknown namespace (D2)", hasNamespace: false, code: "namespace_unknown" },
+    { name: "an ARN with too few parts (D1)", annotated: "arn:x", code: "invalid_role" },
+    {
+      name: "an ARN that is no role",
+      annotated: "arn:aws:iam::123456789012:x",
+      code: "invalid_role",
+    },
+    {
+      name: "another partition's spelling",
+      annotated: "arn:azure:iam::123456789012:role/a",
+      code: "invalid_role",
+    },
+    { name: "control characters", annotated: "a\nb", code: "invalid_role" },
+    { name: "ten kilobytes", annotated: "a".repeat(10_240), code: "invalid_role" },
+    { name: "a pod that names no role", annotated: undefined, code: "no_role" },
+    { name: "a look-around", permitted: "(?=a).*", code: "invalid_expression" },
+    {
+      name: "an expression that only compiles when wrapped",
+      permitted: "a)|(?:.*",
+      code: "invalid_expression",
+    },
+    {
+      name: "an external ID that STS would not take",
+      externalId: "x",
+      code: "invalid_external_id",
+    },
+  ];
+  for (const { name, code, ...input } of refused) {
+    test(`refuses ${name}`, () => {
+      const grant = decide(input);
+      assert.equal(grant.outcome === "refused" && grant.code, code);
+    });
+  }
+
+  test("says what was found and what to do, in one line of bounded length", () => {
+    const grant = decide({ permitted: `x\n${"y".repeat(10_240)}` });
+
+    assert.ok(grant.outcome === "refused");
+    assert.match(
+      grant.reason,
+      /^namespace policy expression 'x\\u000ay+… .*' forbids role 'arn:.*myrole'; change the annotation iam\.amazonaws\.com\/permitted of namespace red/,
+    );
+    assert.ok(grant.reason.length < 800);
+  });
+
+  test("answers (a+)+$ against a long role in linear time", { timeout: 2_000 }, () => {
+    assert.equal(
+      decide({ annotated: `${"a".repeat(60)}-`, permitted: "(a+)+$" }).outcome,
+      "refused",
+    );
+    assert.equal(decide({ annotated: "a".repeat(64), permitted: ".*/(a+)+" }).outcome, "granted");
+  });
+
+  test("never throws, whatever is annotated, asked for and permitted", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), fc.string(), (annotated, requested, permitted) => {
+        assert.match(decide({ annotated, requested, permitted }).outcome, /^(?:granted|refused)$/);
+      }),
+    );
+  });
+
+  test("never grants more when anchored than when not", () => {
+    const part = fc.constantFrom("a", "b", "|", "(", ")", ".*", "role/", "^", "$", "x", "arn");
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
+        const permitted = parts.join("");
+        if (decide({ annotated: "ab", permitted }).outcome === "granted") {
+          assert.equal(decide({ annotated: "ab", permitted, strict: false }).outcome, "granted");
+        }
+      }),
+    );
+  });
+});
