@@ -9,15 +9,21 @@ import { Expressions } from "./expression.ts";
 
 const BASE = "arn:aws:iam::123456789012:role/";
 
-function decide({
-  annotated = "myrole" as string | undefined,
-  requested = annotated ?? "",
-  permitted = ".*" as string | undefined,
-  strict = true,
-  baseArn = BASE,
-  externalId = undefined as string | undefined,
-  hasNamespace = true,
-} = {}) {
+interface Case {
+  /** The pod's annotation; null when it has none. */
+  readonly annotated?: string | null;
+  /** What is asked for; the annotated role when absent. */
+  readonly requested?: string;
+  /** The namespace's annotation; null when it has none. */
+  readonly permitted?: string | null;
+  readonly strict?: boolean;
+  readonly externalId?: string;
+  readonly hasNamespace?: boolean;
+}
+
+function decide(input: Case) {
+  const { annotated = "myrole", permitted = ".*", strict = true, hasNamespace = true } = input;
+  const { externalId, requested = annotated ?? "" } = input;
   const pod: Pod = {
     uid: "uid-1",
     namespace: "red",
@@ -29,13 +35,15 @@ function decide({
     hostNetwork: false,
     deleting: false,
     createdAt: 0,
-    role: annotated,
+    role: annotated ?? undefined,
     sessionName: undefined,
     externalId: externalId === undefined ? undefined : new Secret(externalId),
   };
-  const namespace = hasNamespace ? { name: "red", resourceVersion: "1", permitted } : undefined;
+  const namespace = hasNamespace
+    ? { name: "red", resourceVersion: "1", permitted: permitted ?? undefined }
+    : undefined;
   return decideRequest(pod, namespace, requested, {
-    baseArn,
+    baseArn: BASE,
     expressions: new Expressions(compileRe2, { strict }),
     defaultSessionName: "kiam",
     durationSeconds: 3_600,
@@ -63,7 +71,7 @@ describe("decideRequest", () => {
       requested: "wrong",
       code: "role_mismatch",
     },
-    { name: "without an expression", permitted: undefined, code: "namespace_forbids" },
+    { name: "without an expression", permitted: null, code: "namespace_forbids" },
     { name: "with an empty expression, anchored", permitted: "", code: "namespace_forbids" },
     {
       name: "with an empty expression, unanchored",
@@ -92,7 +100,7 @@ describe("decideRequest", () => {
     },
     { name: "control characters", annotated: "a\nb", code: "invalid_role" },
     { name: "ten kilobytes", annotated: "a".repeat(10_240), code: "invalid_role" },
-    { name: "a pod that names no role", annotated: undefined, code: "no_role" },
+    { name: "a pod that names no role", annotated: null, code: "no_role" },
     { name: "a look-around", permitted: "(?=a).*", code: "invalid_expression" },
     {
       name: "an expression that only compiles when wrapped",
@@ -113,7 +121,7 @@ describe("decideRequest", () => {
   }
 
   test("says what was found and what to do, in one line of bounded length", () => {
-    const grant = decide({ permitted: `x\n${"y".repeat(10_240)}` });
+    const grant = decide({ permitted: `x\n${"y".repeat(9_000)}` });
 
     assert.ok(grant.outcome === "refused");
     assert.match(

@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+
+import { cached, sources } from "./cache.ts";
+import { run } from "./process.ts";
+import { go } from "./tools.ts";
+
+/** The image that every pod's sandbox runs. */
+const PAUSE_IMAGE = "docker.io/rolecall-test/pause:1";
+
+/** The image with all clients: boto3, AWS CLI, JavaScript v3, Go v2, curl. */
+export const CLIENT_IMAGE = "docker.io/rolecall-test/client:1";
+
+const PACKAGES = [
+  "python3",
+  "python3-boto3",
+  "python3-cffi-backend",
+  "awscli",
+  "curl",
+  "ca-certificates",
+  "iproute2",
+];
+const CLIENTS = join(import.meta.dirname, "clients");
+
+/** Docker archives of the images that the suite itself brings, built once. */
+export async function prepareImages(signal: AbortSignal): Promise<readonly string[]> {
+  return [await pauseImage(signal), await clientImage(signal)];
+}
+
+async function pauseImage(signal: AbortSignal): Promise<string> {
+  const module = join(import.meta.dirname, "pause");
+  const folder = await cached("pause", await sources(module), async (output) => {
+    const root = join(output, "root");
+    await go(["build", "-trimpath", "-ldflags=-s -w", "-o", join(root, "pause"), "."], {
+      cwd: module,
+      signal,
+    });
+    await writeImage(join(output, "image.tar"), {
+      root,
+      name: PAUSE_IMAGE,
+      entrypoint: ["/pause"],
+      signal,
+    });
+  });
+  return join(folder, "image.tar");
+}
+
+async function clientImage(signal: AbortSignal): Promise<string> {
+  const inputs = [...PACKAGES, process.version, ...(await sources(CLIENTS))];
+  const folder = await cached("client", inputs, async (output) => {
+    const root = join(output, "root");
+    await run(
+      "debootstrap",
+      ["--variant=minbase", `--include=${PACKAGES.join(",")}`, "bookworm", root],
+      { signal },
+    );
+    await rm(join(root, "var/cache/apt/archives"), { recursive: true });
+    await rm(join(root, "var/lib/apt/lists"), { recursive: true });
+    await cp(process.execPath, join(root, "usr/local/bin/node"), { dereference: true });
+    await bundleClient(join(root, "opt/client.mjs"), signal);
+    await go(
+      ["build", "-trimpath", "-ldflags=-s -w", "-o", join(root, "usr/local/bin/go-client"), "."],
+      {
+        cwd: CLIENTS,
+        signal,
+      },
+    );
+    await cp(join(CLIENTS, "client.py"), join(root, "opt/client.py"));
+    await writeImage(join(output, "image.tar"), {
+      root,
+      name: CLIENT_IMAGE,
+      entrypoint: [],
+      signal,
+    });
+    await rm(root, { recursive: true });
+  });
+  return join(folder, "image.tar");
+}
+
+async function bundleClient(output: string, signal: AbortSignal): Promise<void> {
+  const esbuild = join(import.meta.dirname, "../../node_modules/.bin/esbuild");
+  const flags = [
+    "--bundle",
+    "--platform=node",
+    "--format=esm",
+    `--outfile=${output}`,
+    "--log-level=warning",
+  ];
+  // Bundled CommonJS modules ask for Node's own by `require`, which a module does not have by itself.
+  const banner =
+    "--banner:js=import{createRequire}from'node:module';const require=createRequire(import.meta.url);";
+  await run(esbuild, [join(CLIENTS, "client.mjs"), ...flags, banner], { signal });
+}
+
+interface Image {
+  readonly root: string;
+  readonly name: string;
+  readonly entrypoint: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** Writes a docker archive of one layer: the files below `root`. */
+async function writeImage(
+  archive: string,
+  { root, name, entrypoint, signal }: Image,
+): Promise<void> {
+  const staging = `${archive}.parts`;
+  const layer = join(staging, "layer.tar");
+  await mkdir(staging, { recursive: true });
+  await run("tar", ["--create", "--file", layer, "--directory", root, "--numeric-owner", "."], {
+    signal,
+  });
+  const config = {
+    architecture: process.arch === "x64" ? "amd64" : process.arch,
+    os: "linux",
+    config: {
+      Entrypoint: entrypoint,
+      Env: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
+      WorkingDir: "/",
+    },
+    rootfs: { type: "layers", diff_ids: [`sha256:${await digest(layer)}`] },
+  };
+  await writeFile(join(staging, "config.json"), JSON.stringify(config));
+  const manifest = [{ Config: "config.json", RepoTags: [name], Layers: ["layer.tar"] }];
+  await writeFile(join(staging, "manifest.json"), JSON.stringify(manifest));
+  await mkdir(dirname(archive), { recursive: true });
+  await run("tar", [
+    "--create",
+    "--file",
+    archive,
+    "--directory",
+    staging,
+    "manifest.json",
+    "config.json",
+    "layer.tar",
+  ]);
+  await rm(staging, { recursive: true });
+}
+
+async function digest(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  return hash.digest("hex");
+}
+
+/** The name of the first image in a docker archive. */
+export async function imageName(archive: string): Promise<string> {
+  const manifest: unknown = JSON.parse(
+    await run("tar", ["--extract", "--to-stdout", "--file", archive, "manifest.json"]),
+  );
+  const [first] = manifest as readonly { readonly RepoTags: readonly string[] }[];
+  const name = first?.RepoTags[0];
+  if (name === undefined) throw new Error(`Cannot find an image's name in ${archive}`);
+  return name;
+}

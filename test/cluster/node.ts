@@ -1,0 +1,183 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { ControlPlane } from "./control-plane.ts";
+import { DNS_SERVICE, entering, POD_RANGE, type NodeNetwork } from "./network.ts";
+import { ENVIRONMENT, launch, run, until, type Daemon } from "./process.ts";
+
+/** Where Debian puts the CNI plug-ins. */
+const PLUGINS = "/usr/lib/cni";
+
+export interface NodeOptions {
+  readonly network: NodeNetwork;
+  readonly kube: string;
+  readonly folder: string;
+  readonly logs: string;
+  /** The cgroup, below each hierarchy's root, in which the node's pods run. */
+  readonly cgroup: string;
+  readonly controlPlane: ControlPlane;
+  /** Docker archives of the images that the node's pods may run. */
+  readonly images: readonly string[];
+  readonly resources: AsyncDisposableStack;
+  readonly signal: AbortSignal;
+}
+
+/** One machine of the cluster: a network namespace with its own containerd, kubelet and kube-proxy. */
+export interface ClusterNode {
+  readonly network: NodeNetwork;
+  /** Loads an image from a docker archive. */
+  importImage(archive: string): Promise<void>;
+  /** Process ids of the running containers, by container id. */
+  containers(): Promise<ReadonlyMap<string, number>>;
+}
+
+/** Starts a node, up to its kubelet. It is Ready some seconds later. */
+export async function startNode(options: NodeOptions): Promise<ClusterNode> {
+  const { network, kube, folder, logs, controlPlane, resources, signal } = options;
+  await mkdir(join(folder, "cni"), { recursive: true });
+  const enter = (name: string, command: string, args: readonly string[]): Daemon =>
+    launch({
+      name,
+      command: "nsenter",
+      args: [...entering(network.name), command, ...args],
+      env: { ...ENVIRONMENT, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
+      log: join(logs, `${name}-${network.name}.log`),
+    });
+
+  await writeFile(join(folder, "cni", "10-pods.conflist"), JSON.stringify(podNetwork(network)));
+  await writeFile(join(folder, "containerd.toml"), containerdConfig(folder));
+  const socket = join(folder, "containerd.sock");
+  const ctr = (...args: string[]): Promise<string> =>
+    run("ctr", ["--address", socket, "--namespace", "k8s.io", ...args]);
+  const daemon = resources.use(
+    enter("containerd", "containerd", ["--config", join(folder, "containerd.toml")]),
+  );
+  await until(() => ctr("version"), { what: "containerd", withinMs: 30_000, signal, daemon });
+  const importImage = async (archive: string): Promise<void> =>
+    void (await ctr("images", "import", archive));
+  await Promise.all(options.images.map(importImage));
+
+  await writeFile(join(folder, "kubelet.json"), JSON.stringify(kubeletConfig(options, socket)));
+  const kubelet = [
+    "kubelet",
+    `--config=${folder}/kubelet.json`,
+    `--kubeconfig=${controlPlane.kubeconfig(`node-${network.name}`)}`,
+    `--hostname-override=${network.name}`,
+    `--node-ip=${network.address}`,
+    `--root-dir=${folder}/kubelet`,
+    `--cert-dir=${folder}/kubelet-pki`,
+  ];
+  resources.use(enter("kubelet", kube, kubelet));
+
+  await writeFile(join(folder, "proxy.json"), JSON.stringify(proxyConfig(options)));
+  const proxy = [
+    "kube-proxy",
+    `--config=${folder}/proxy.json`,
+    `--hostname-override=${network.name}`,
+  ];
+  resources.use(enter("kube-proxy", kube, proxy));
+  return { network, importImage, containers: async () => parseTasks(await ctr("tasks", "ls")) };
+}
+
+function parseTasks(table: string): ReadonlyMap<string, number> {
+  const rows = table.trim().split("\n").slice(1);
+  const running = rows.map((row) => row.split(/\s+/)).filter((cells) => cells[2] === "RUNNING");
+  return new Map(running.map(([id = "", pid = ""]) => [id, Number(pid)]));
+}
+
+/** Node "a" routes each pod by itself; node "b" has its pods on one bridge. */
+function podNetwork({ name, podRange, podGateway }: NodeNetwork): unknown {
+  const ipam = {
+    type: "host-local",
+    subnet: podRange,
+    gateway: podGateway,
+    routes: [{ dst: "0.0.0.0/0" }],
+  };
+  const topology =
+    name === "a"
+      ? { type: "ptp", ipMasq: false, ipam }
+      : { type: "bridge", bridge: "cni0", isGateway: true, ipMasq: false, hairpinMode: true, ipam };
+  return {
+    cniVersion: "0.4.0",
+    name: "pods",
+    plugins: [topology, { type: "portmap", capabilities: { portMappings: true } }],
+  };
+}
+
+function containerdConfig(folder: string): string {
+  const cri = '[plugins."io.containerd.grpc.v1.cri"';
+  return `version = 2
+root = "${folder}/containerd"
+state = "${folder}/state"
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[grpc]
+  address = "${folder}/containerd.sock"
+[ttrpc]
+  address = "${folder}/containerd.ttrpc"
+${cri}]
+  sandbox_image = "rolecall-test/pause:1"
+  restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
+  disable_tcp_service = true
+  stream_server_address = "127.0.0.1"
+${cri}.containerd]
+  snapshotter = "overlayfs"
+${cri}.containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+${cri}.containerd.runtimes.runc.options]
+  SystemdCgroup = false
+${cri}.cni]
+  bin_dir = "${PLUGINS}"
+  conf_dir = "${folder}/cni"
+`;
+}
+
+function kubeletConfig(
+  { controlPlane, folder, cgroup, network }: NodeOptions,
+  socket: string,
+): unknown {
+  return {
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    address: network.address,
+    authentication: {
+      x509: { clientCAFile: controlPlane.authority.certificate },
+      anonymous: { enabled: false },
+    },
+    authorization: { mode: "AlwaysAllow" },
+    cgroupDriver: "cgroupfs",
+    cgroupRoot: `/${cgroup}/${network.name}`,
+    failCgroupV1: false,
+    failSwapOn: false,
+    oomScoreAdj: 0,
+    enforceNodeAllocatable: [],
+    evictionHard: {},
+    maxPods: 250,
+    serializeImagePulls: false,
+    registryPullQPS: 0,
+    eventRecordQPS: 0,
+    kubeAPIQPS: 100,
+    kubeAPIBurst: 200,
+    syncFrequency: "10s",
+    clusterDomain: "cluster.local",
+    clusterDNS: [DNS_SERVICE],
+    resolvConf: "",
+    containerRuntimeEndpoint: `unix://${socket}`,
+    podLogsDir: join(folder, "pod-logs"),
+    volumePluginDir: join(folder, "volume-plugins"),
+    staticPodPath: "",
+    healthzBindAddress: "127.0.0.1",
+  };
+}
+
+function proxyConfig({ controlPlane, network }: NodeOptions): unknown {
+  return {
+    apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
+    kind: "KubeProxyConfiguration",
+    mode: "nftables",
+    bindAddress: network.address,
+    clusterCIDR: POD_RANGE,
+    clientConnection: { kubeconfig: controlPlane.kubeconfig("proxy") },
+    conntrack: { maxPerCore: 0, min: 0 },
+  };
+}

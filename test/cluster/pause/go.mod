@@ -1,0 +1,3 @@
+module rolecall/test/cluster/pause
+
+go 1.26
