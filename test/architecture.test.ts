@@ -27,7 +27,7 @@ const IMPURE = /\b(?:Date\.now|Math\.random|process\.env|setTimeout|setInterval)
 /** Closing is bounded by real time: there is no clock to hand in that would still be running. */
 const CLOSING = new Set(["src/edges/http/listen.ts"]);
 
-const SPECIFIER = /(?:\bfrom|\bimport)\s*\(?\s*["'](?<specifier>[^"']+)["']/g;
+const SPECIFIER = /(?:\bfrom|\bimport)\s*\(?\s*["'](?<specifier>[^"'\s$]+)["']/g;
 
 function partOf(file: string): string {
   const parts = Object.keys(MAY_IMPORT).filter((part) => file.startsWith(`${part}/`));
