@@ -49,6 +49,8 @@ interface Entry {
 const ROLES_PER_ADDRESS_MAX = 4;
 /** After a server was found away: how long what is held is served without waiting for it. */
 const AWAY_MS = 1_000;
+/** A server that says nothing for this long is not waited for when an answer is held: clients leave at 500 ms. */
+const SILENT_MS = 200;
 const REASK_FIRST_MS = 50;
 const REASK_MOST_MS = 100;
 
@@ -166,7 +168,7 @@ export class NodeTable {
       return before;
     }
     try {
-      return await asking;
+      return before === undefined ? await asking : await this.#orHeld(asking, question);
     } catch (error) {
       if (!(error instanceof AppError) || !UNDECIDED.has(error.code)) throw error;
       // Looked up again: the credentials may have expired, or been taken away, while it was asked.
@@ -174,6 +176,28 @@ export class NodeTable {
       if (after === undefined) throw error;
       this.#observe({ type: "held-served", what, address });
       return after;
+    }
+  }
+
+  /** What the server says, or what is held when it says nothing for too long. */
+  async #orHeld<T>(asking: Promise<T>, { held, what, address }: Question<T>): Promise<T> {
+    const done = new AbortController();
+    const silent = this.#clock.sleep(SILENT_MS, done.signal).then(
+      () => {
+        const after = held();
+        if (after === undefined) return asking;
+        this.#observe({ type: "held-served", what, address });
+        return after;
+      },
+      () => asking,
+    );
+    try {
+      return await Promise.race([asking, silent]);
+    } finally {
+      done.abort(new Error("answered"));
+      // The later of the two may still fail, and nobody waits for it.
+      asking.catch(() => {});
+      silent.catch(() => {});
     }
   }
 
