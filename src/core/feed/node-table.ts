@@ -89,6 +89,9 @@ export class NodeTable {
   readonly #entries = new Map<string, Entry>();
   readonly #flights: Flights;
   #awayAt = Number.NEGATIVE_INFINITY;
+  #takenAway = 0;
+  /** The generation of every address that has no entry. */
+  #absentGeneration = 0;
 
   constructor(options: NodeTableOptions) {
     this.#ask = options.ask;
@@ -145,7 +148,7 @@ export class NodeTable {
         if (!areAlive(credentials, this.#clock.now())) entry.credentials.delete(role);
       }
       if (entry.credentials.size === 0 && !this.#isFresh(entry.role?.checkedAt)) {
-        this.#entries.delete(address);
+        this.#drop(address);
       }
     }
   }
@@ -202,12 +205,12 @@ export class NodeTable {
   }
 
   async #askRole(address: string, signal: AbortSignal): Promise<string> {
-    const generation = this.#entries.get(address)?.generation;
+    const generation = this.#generation(address);
     try {
       const name = await this.#untilKnown(() => this.#ask.role(address, signal), signal);
       if (name === "") throw new AppError("no_role", "The pod names no role.");
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#entries.get(address)?.generation === generation) this.#holdRole(address, name);
+      if (this.#generation(address) === generation) this.#holdRole(address, name);
       return name;
     } catch (error) {
       const refusal = this.#noted(error);
@@ -217,7 +220,7 @@ export class NodeTable {
   }
 
   async #askCredentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
-    const generation = this.#entries.get(address)?.generation;
+    const generation = this.#generation(address);
     try {
       const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal);
       const credentials = await this.#untilKnown(ask, signal);
@@ -225,7 +228,7 @@ export class NodeTable {
         throw new AppError("sts_unavailable", "The server's credentials have expired.");
       }
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#entries.get(address)?.generation === generation) {
+      if (this.#generation(address) === generation) {
         this.#holdCredentials(address, role, credentials);
       }
       return credentials;
@@ -298,14 +301,23 @@ export class NodeTable {
   #forgetRole(address: string, role: string): void {
     const entry = this.#entry(address);
     entry.credentials.delete(role);
-    entry.generation += 1;
+    entry.generation = this.#takenAway += 1;
   }
 
   #forget(address: string): void {
     const entry = this.#entry(address);
     entry.role = undefined;
     entry.credentials.clear();
-    entry.generation += 1;
+    entry.generation = this.#takenAway += 1;
+  }
+
+  #generation(address: string): number {
+    return this.#entries.get(address)?.generation ?? this.#absentGeneration;
+  }
+
+  #drop(address: string): void {
+    this.#entries.delete(address);
+    this.#absentGeneration = this.#takenAway += 1;
   }
 
   /** The entry of an address, now the youngest one. The oldest gives way when the table is full. */
@@ -313,13 +325,13 @@ export class NodeTable {
     const entry = this.#entries.get(address) ?? {
       role: undefined,
       credentials: new Map<string, Held>(),
-      generation: 0,
+      generation: this.#absentGeneration,
     };
     this.#entries.delete(address);
     this.#entries.set(address, entry);
     const oldest = this.#entries.keys().next().value;
     if (this.#entries.size > this.#addressesMax && oldest !== undefined) {
-      this.#entries.delete(oldest);
+      this.#drop(oldest);
       this.#observe({ type: "evicted", address: oldest });
     }
     return entry;
