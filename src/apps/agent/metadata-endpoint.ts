@@ -1,88 +1,83 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { AppError } from "#core/errors.ts";
-import {
-  failureAnswer,
-  type MetadataAnswer,
-  TOKEN_HEADER,
-  TTL_HEADER,
-} from "#core/imds/answers.ts";
-import { kiamError } from "#core/imds/kiam-answers.ts";
+import type { MetadataAnswer } from "#core/imds/answers.ts";
 import { normalizeAddress } from "#core/pod/address.ts";
-import { httpStatus } from "#edges/http/status.ts";
-import type { Answered, MetadataEndpointOptions, MetadataRequest } from "./routes/exchange.ts";
-import { answerImds } from "./routes/imds.ts";
-import { answerKiam } from "./routes/kiam.ts";
+import { queryValue } from "#core/imds/path.ts";
+import { answerAsAws } from "./aws-answers.ts";
+import { answerAsKiam } from "./kiam-compatible.ts";
+import type { AnsweredEvent, EndpointParts, MetadataRequest } from "./metadata-request.ts";
 
-export type { MetadataEndpointOptions, MetadataEvent } from "./routes/exchange.ts";
+export interface EndpointOptions extends EndpointParts {
+  readonly kiamCompatible: boolean;
+  /** Believes `?ip=`. Development only. */
+  readonly allowIpQuery: boolean;
+  readonly observe: (event: AnsweredEvent) => void;
+}
 
-/** What is counted for a client that left before its answer; it is never sent. */
-const CLIENT_LEFT = 499;
+/** The way of one request: whose it is, what the answer is, what is told of it. */
+export function metadataEndpoint(options: EndpointOptions): RequestListener {
+  const answerFor = options.kiamCompatible ? answerAsKiam : answerAsAws;
 
-/** Serves 169.254.169.254 to pods. Whatever happens inside is answered; nothing leaves as a throw. */
-export function metadataEndpoint(options: MetadataEndpointOptions): RequestListener {
-  const answerRoute = options.kiamCompatible ? answerKiam : answerImds;
-
-  async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const startedAt = options.clock.now();
-    const leaving = new AbortController();
-    response.on("close", () => {
-      if (!response.writableFinished) leaving.abort(new AppError("internal", "The client left."));
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const started = performance.now();
+    const gone = new AbortController();
+    response.once("close", () => gone.abort(new Error("the client went away")));
+    const asked: MetadataRequest = {
+      method: request.method ?? "GET",
+      target: request.url ?? "/",
+      address: addressOf(request, options.allowIpQuery),
+      headers: request.headers,
+      signal: gone.signal,
+    };
+    const { answer, handler, path, error, isBlocked = false } = await answerFor(asked, options);
+    if (response.destroyed) return;
+    send(response, answer, asked.method === "HEAD");
+    options.observe({
+      handler,
+      method: asked.method,
+      path,
+      address: asked.address,
+      status: answer.status,
+      ms: performance.now() - started,
+      error,
+      isBlocked,
     });
-    const request = readRequest(incoming, leaving.signal);
-    const answered = await answerRoute(options, request).catch((error: unknown) =>
-      failed(options, AppError.from(error)),
-    );
-    write(response, answered.answer, request.method);
-    if (answered.handler === undefined) return;
-    options.observe?.({
-      type: "answered",
-      handler: answered.handler,
-      status: leaving.signal.aborted ? CLIENT_LEFT : answered.answer.status,
-      seconds: (options.clock.now() - startedAt) / 1_000,
-      outcome: answered.outcome ?? "success",
-      address: request.address,
-      code: answered.code,
+  };
+
+  return (request, response) => {
+    // A body has no meaning here; it is let go by, and the connection's limits bound it.
+    request.resume();
+    handle(request, response).catch((error: unknown) => {
+      if (response.destroyed) return;
+      const failure = AppError.from(error);
+      if (!response.headersSent) response.writeHead(500, { "content-length": 0 });
+      response.end();
+      options.observe({
+        handler: undefined,
+        method: request.method ?? "",
+        path: "",
+        address: "",
+        status: 500,
+        ms: 0,
+        error: failure,
+        isBlocked: false,
+      });
     });
-  }
-
-  return (incoming, response) => {
-    serve(incoming, response).catch(() => response.destroy());
   };
 }
 
-function readRequest(incoming: IncomingMessage, signal: AbortSignal): MetadataRequest {
-  return {
-    method: incoming.method ?? "GET",
-    target: incoming.url ?? "/",
-    address: normalizeAddress(incoming.socket.remoteAddress ?? ""),
-    token: headerOf(incoming, TOKEN_HEADER),
-    ttl: headerOf(incoming, TTL_HEADER),
-    isForwarded: incoming.headers["x-forwarded-for"] !== undefined,
-    signal,
-  };
+/** The address of the connection; headers are never believed. */
+function addressOf(request: IncomingMessage, allowIpQuery: boolean): string {
+  const query = request.url?.split("?", 2)[1] ?? "";
+  const claimed = allowIpQuery ? queryValue(query, "ip") : undefined;
+  return normalizeAddress(claimed || (request.socket.remoteAddress ?? ""));
 }
 
-function headerOf(incoming: IncomingMessage, name: string): string | undefined {
-  const value = incoming.headers[name];
-  return Array.isArray(value) ? value.join(",") : value;
-}
-
-function failed({ kiamCompatible, clock }: MetadataEndpointOptions, error: AppError): Answered {
-  return {
-    answer: kiamCompatible
-      ? kiamError(500, error.message)
-      : failureAnswer(error, httpStatus(error.code), clock.now()),
-    handler: "proxy",
-    outcome: "error",
-    code: error.code,
-  };
-}
-
-function write(response: ServerResponse, answer: MetadataAnswer, method: string): void {
-  if (response.destroyed || response.headersSent) return;
-  response.writeHead(answer.status, {
-    ...answer.headers,
-    "Content-Length": Buffer.byteLength(answer.body),
-  });
-  response.end(method === "HEAD" ? undefined : answer.body);
+function send(
+  response: ServerResponse,
+  { status, headers, body }: MetadataAnswer,
+  isHead: boolean,
+) {
+  response.writeHead(status, { ...headers, "Content-Length": Buffer.byteLength(body) });
+  response.end(isHead ? undefined : body);
 }

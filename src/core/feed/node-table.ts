@@ -89,9 +89,6 @@ export class NodeTable {
   readonly #entries = new Map<string, Entry>();
   readonly #flights: Flights;
   #awayAt = Number.NEGATIVE_INFINITY;
-  #takenAway = 0;
-  /** The generation of every address that has no entry. */
-  #absentGeneration = 0;
 
   constructor(options: NodeTableOptions) {
     this.#ask = options.ask;
@@ -148,7 +145,7 @@ export class NodeTable {
         if (!areAlive(credentials, this.#clock.now())) entry.credentials.delete(role);
       }
       if (entry.credentials.size === 0 && !this.#isFresh(entry.role?.checkedAt)) {
-        this.#drop(address);
+        this.#entries.delete(address);
       }
     }
   }
@@ -205,12 +202,12 @@ export class NodeTable {
   }
 
   async #askRole(address: string, signal: AbortSignal): Promise<string> {
-    const generation = this.#generation(address);
+    const generation = this.#entries.get(address)?.generation;
     try {
       const name = await this.#untilKnown(() => this.#ask.role(address, signal), signal);
       if (name === "") throw new AppError("no_role", "The pod names no role.");
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#generation(address) === generation) this.#holdRole(address, name);
+      if (this.#entries.get(address)?.generation === generation) this.#holdRole(address, name);
       return name;
     } catch (error) {
       const refusal = this.#noted(error);
@@ -220,7 +217,7 @@ export class NodeTable {
   }
 
   async #askCredentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
-    const generation = this.#generation(address);
+    const generation = this.#entries.get(address)?.generation;
     try {
       const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal);
       const credentials = await this.#untilKnown(ask, signal);
@@ -228,7 +225,7 @@ export class NodeTable {
         throw new AppError("sts_unavailable", "The server's credentials have expired.");
       }
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#generation(address) === generation) {
+      if (this.#entries.get(address)?.generation === generation) {
         this.#holdCredentials(address, role, credentials);
       }
       return credentials;
@@ -301,23 +298,14 @@ export class NodeTable {
   #forgetRole(address: string, role: string): void {
     const entry = this.#entry(address);
     entry.credentials.delete(role);
-    entry.generation = this.#takenAway += 1;
+    entry.generation += 1;
   }
 
   #forget(address: string): void {
     const entry = this.#entry(address);
     entry.role = undefined;
     entry.credentials.clear();
-    entry.generation = this.#takenAway += 1;
-  }
-
-  #generation(address: string): number {
-    return this.#entries.get(address)?.generation ?? this.#absentGeneration;
-  }
-
-  #drop(address: string): void {
-    this.#entries.delete(address);
-    this.#absentGeneration = this.#takenAway += 1;
+    entry.generation += 1;
   }
 
   /** The entry of an address, now the youngest one. The oldest gives way when the table is full. */
@@ -325,13 +313,13 @@ export class NodeTable {
     const entry = this.#entries.get(address) ?? {
       role: undefined,
       credentials: new Map<string, Held>(),
-      generation: this.#absentGeneration,
+      generation: 0,
     };
     this.#entries.delete(address);
     this.#entries.set(address, entry);
     const oldest = this.#entries.keys().next().value;
     if (this.#entries.size > this.#addressesMax && oldest !== undefined) {
-      this.#drop(oldest);
+      this.#entries.delete(oldest);
       this.#observe({ type: "evicted", address: oldest });
     }
     return entry;

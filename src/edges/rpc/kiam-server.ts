@@ -84,11 +84,11 @@ export async function serveKiam(options: KiamServerOptions): Promise<KiamServer>
       const closed = once(server, "close");
       server.close();
       await Promise.all([...sessions].map((session) => session.close(drainMs)));
-      // Connections that never became a session end by themselves, once their handshake's time is over.
-      const done = new AbortController();
-      const patience = clock.sleep(HANDSHAKE_MS, done.signal).catch(() => undefined);
-      await Promise.race([closed, patience]);
-      done.abort();
+      // Connections that never became a session: in the handshake, or garbage.
+      await Promise.race([
+        closed,
+        clock.sleep(HANDSHAKE_MS, AbortSignal.timeout(HANDSHAKE_MS)),
+      ]).catch(() => undefined);
     })();
     return drained;
   };
