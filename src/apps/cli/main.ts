@@ -8,18 +8,23 @@ import { VERSION } from "./version.ts";
 
 const program = basename(process.env["ROLECALL_PROGRAM"] ?? "rolecall");
 
-process.exitCode = await cli(process.argv.slice(2), {
-  commands: COMMANDS,
-  program: program === "kiam" ? "kiam" : "rolecall",
-  version: VERSION,
-  environment: process.env,
-  compile: compileRe2,
-  pathKind(path) {
-    const found = statSync(path, { throwIfNoEntry: false });
-    if (found === undefined) return "missing";
-    return found.isDirectory() ? "directory" : "file";
-  },
-  readFile: (path) => readFileSync(path, "utf8"),
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-});
+async function main(): Promise<void> {
+  process.exitCode = await cli(process.argv.slice(2), {
+    commands: COMMANDS,
+    program: program === "kiam" ? "kiam" : "rolecall",
+    version: VERSION,
+    environment: process.env,
+    compile: compileRe2,
+    pathKind(path) {
+      const found = statSync(path, { throwIfNoEntry: false });
+      if (found === undefined) return "missing";
+      return found.isDirectory() ? "directory" : "file";
+    },
+    readFile: (path) => readFileSync(path, "utf8"),
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+  });
+}
+
+// Not awaited: the bundle is CommonJS, which has no await at its top.
+void main();

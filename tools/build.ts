@@ -1,0 +1,5 @@
+/** `npm run build`: the bundles of the image, in `dist`. */
+import { join } from "node:path";
+import { bundle } from "./bundle.ts";
+
+await bundle(join(import.meta.dirname, "../dist"));
