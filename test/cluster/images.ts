@@ -21,6 +21,7 @@ const PACKAGES = [
   "awscli",
   "curl",
   "ca-certificates",
+  "libatomic1",
   "iproute2",
 ];
 const CLIENTS = join(import.meta.dirname, "clients");

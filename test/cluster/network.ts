@@ -2,6 +2,8 @@ import { run } from "./process.ts";
 
 /** The address of the suite's own network namespace, where the control plane and STS run. */
 export const HUB = "10.250.1.1";
+/** The metadata service's address. Only ever routed between the suite's own network namespaces. */
+export const METADATA_ADDRESS = "169.254.169.254";
 export const SERVICE_RANGE = "10.96.0.0/24";
 export const API_SERVICE = "10.96.0.1";
 export const DNS_SERVICE = "10.96.0.10";

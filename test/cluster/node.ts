@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { exists } from "./cache.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { DNS_SERVICE, entering, POD_RANGE, type NodeNetwork } from "./network.ts";
 import { ENVIRONMENT, launch, run, until, type Daemon } from "./process.ts";
@@ -25,10 +27,13 @@ export interface NodeOptions {
 /** One machine of the cluster: a network namespace with its own containerd, kubelet and kube-proxy. */
 export interface ClusterNode {
   readonly network: NodeNetwork;
-  /** Loads an image from a docker archive. */
-  importImage(archive: string): Promise<void>;
+  readonly kubelet: Daemon;
   /** Process ids of the running containers, by container id. */
   containers(): Promise<ReadonlyMap<string, number>>;
+  /** Runs a command in a running container, with that container's environment. */
+  execute(container: string, command: readonly string[]): Promise<string>;
+  /** Makes `address`, which a pod had that is gone, the next one that a pod of this node gets. */
+  nextAddress(address: string): Promise<void>;
 }
 
 /** Starts a node, up to its kubelet. It is Ready some seconds later. */
@@ -44,7 +49,7 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
       log: join(logs, `${name}-${network.name}.log`),
     });
 
-  await writeFile(join(folder, "cni", "10-pods.conflist"), JSON.stringify(podNetwork(network)));
+  await writeFile(join(folder, "cni", "10-pods.conflist"), JSON.stringify(podNetwork(options)));
   await writeFile(join(folder, "containerd.toml"), containerdConfig(folder));
   const socket = join(folder, "containerd.sock");
   const ctr = (...args: string[]): Promise<string> =>
@@ -53,9 +58,7 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     enter("containerd", "containerd", ["--config", join(folder, "containerd.toml")]),
   );
   await until(() => ctr("version"), { what: "containerd", withinMs: 30_000, signal, daemon });
-  const importImage = async (archive: string): Promise<void> =>
-    void (await ctr("images", "import", archive));
-  await Promise.all(options.images.map(importImage));
+  await Promise.all(options.images.map((archive) => ctr("images", "import", archive)));
 
   await writeFile(join(folder, "kubelet.json"), JSON.stringify(kubeletConfig(options, socket)));
   const kubelet = [
@@ -67,7 +70,7 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     `--root-dir=${folder}/kubelet`,
     `--cert-dir=${folder}/kubelet-pki`,
   ];
-  resources.use(enter("kubelet", kube, kubelet));
+  const kubeletDaemon = resources.use(enter("kubelet", kube, kubelet));
 
   await writeFile(join(folder, "proxy.json"), JSON.stringify(proxyConfig(options)));
   const proxy = [
@@ -76,7 +79,26 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     `--hostname-override=${network.name}`,
   ];
   resources.use(enter("kube-proxy", kube, proxy));
-  return { network, importImage, containers: async () => parseTasks(await ctr("tasks", "ls")) };
+  return {
+    network,
+    kubelet: kubeletDaemon,
+    containers: async () => parseTasks(await ctr("tasks", "ls")),
+    execute: (container, command) =>
+      ctr("tasks", "exec", "--exec-id", randomUUID(), container, ...command),
+    nextAddress: async (address) => {
+      const addresses = join(folder, "addresses", "pods");
+      // A pod is gone from the API before its network is.
+      const isFree = async (): Promise<boolean> => !(await exists(join(addresses, address)));
+      await until(isFree, { what: `the release of ${address}`, withinMs: 30_000, signal });
+      // host-local goes on behind the address that it gave last.
+      await writeFile(join(addresses, "last_reserved_ip.0"), before(address));
+    },
+  };
+}
+
+function before(address: string): string {
+  const parts = address.split(".");
+  return [...parts.slice(0, 3), Number(parts[3]) - 1].join(".");
 }
 
 function parseTasks(table: string): ReadonlyMap<string, number> {
@@ -86,9 +108,11 @@ function parseTasks(table: string): ReadonlyMap<string, number> {
 }
 
 /** Node "a" routes each pod by itself; node "b" has its pods on one bridge. */
-function podNetwork({ name, podRange, podGateway }: NodeNetwork): unknown {
+function podNetwork({ network, folder }: NodeOptions): unknown {
+  const { name, podRange, podGateway } = network;
   const ipam = {
     type: "host-local",
+    dataDir: join(folder, "addresses"),
     subnet: podRange,
     gateway: podGateway,
     routes: [{ dst: "0.0.0.0/0" }],

@@ -1,0 +1,213 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { Cluster } from "./cluster.ts";
+import { NODES } from "./network.ts";
+import { listPods, podLog, type PodObject } from "./pods.ts";
+import { run, until } from "./process.ts";
+import { STS_URL } from "./sts.ts";
+
+export const ROLECALL_NAMESPACE = "rolecall";
+const RELEASE = "rolecall";
+const CHART = join(import.meta.dirname, "../../charts/rolecall");
+const METRICS_PORT = 9_620;
+/** How long a roll-out may take. */
+const ROLLOUT_MS = 120_000;
+
+/** What the servers' certificates are asked to name. */
+export const SERVER_NAMES = [
+  `${RELEASE}-server`,
+  `${RELEASE}-server.${ROLECALL_NAMESPACE}`,
+  `${RELEASE}-server.${ROLECALL_NAMESPACE}.svc`,
+  `${RELEASE}-server.${ROLECALL_NAMESPACE}.svc.cluster.local`,
+  "localhost",
+  "127.0.0.1",
+];
+
+export type Part = "agent" | "server";
+
+/** Rolecall as it runs in the cluster, installed by Helm from its own chart and image. */
+export interface Rolecall {
+  /** The pods of a part that are not on their way out. */
+  pods(part: Part): Promise<readonly PodObject[]>;
+  /** Addresses of the pods of a part. */
+  addresses(part: Part): Promise<readonly string[]>;
+  /** Waits until every pod of a part is new and ready. */
+  rolledOut(part: Part): Promise<void>;
+  /** Replaces every pod of a part, as `kubectl rollout restart` does. */
+  restart(part: Part): Promise<void>;
+  /** Ends the processes of a part at once, without asking. */
+  kill(part: Part, count?: number): Promise<void>;
+  /** Sets how many servers there are. */
+  scaleServers(replicas: number): Promise<void>;
+  /** The sum of a metric over a part's processes, over all series with these labels. */
+  metric(part: Part, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** What each process of a part has logged. */
+  logs(part: Part): Promise<readonly string[]>;
+  /** Deletes the agents' DaemonSet, and waits until they are gone. */
+  removeAgents(): Promise<void>;
+}
+
+export interface RolecallOptions {
+  readonly cluster: Cluster;
+  readonly helm: string;
+  readonly folder: string;
+}
+
+const WORKLOAD = {
+  agent: `/apis/apps/v1/namespaces/${ROLECALL_NAMESPACE}/daemonsets/${RELEASE}-agent`,
+  server: `/apis/apps/v1/namespaces/${ROLECALL_NAMESPACE}/deployments/${RELEASE}-server`,
+} as const;
+
+/** Installs Rolecall; it is ready when this returns. */
+export async function installRolecall(options: RolecallOptions): Promise<Rolecall> {
+  const { cluster, helm, folder } = options;
+  const { api } = cluster.controlPlane;
+  const values = join(folder, "values.json");
+  await writeFile(values, JSON.stringify(VALUES));
+  await run(helm, [
+    "install",
+    RELEASE,
+    CHART,
+    `--namespace=${ROLECALL_NAMESPACE}`,
+    `--values=${values}`,
+    `--kubeconfig=${cluster.controlPlane.kubeconfig("admin")}`,
+  ]);
+
+  const pods = async (part: Part): Promise<readonly PodObject[]> =>
+    (await listPods(cluster, ROLECALL_NAMESPACE, `component=${part}`)).filter(
+      ({ metadata }) => !("deletionTimestamp" in metadata),
+    );
+  const addresses = async (part: Part): Promise<readonly string[]> =>
+    (await pods(part)).map(({ status }) => status.podIP).filter((ip) => ip !== undefined);
+  const rolledOut = (part: Part): Promise<void> => awaitRollOut(cluster, part);
+  const metricsOf = async (address: string): Promise<string> =>
+    (await fetch(`http://${address}:${METRICS_PORT}/metrics`)).text();
+
+  const rolecall: Rolecall = {
+    pods,
+    addresses,
+    rolledOut,
+    restart: async (part) => {
+      const annotations = { "rolecall.test/restarted": String(Date.now()) };
+      await api.call("PATCH", WORKLOAD[part], {
+        spec: { template: { metadata: { annotations } } },
+      });
+      await rolledOut(part);
+    },
+    kill: async (part, count = Infinity) => {
+      for (const pid of (await processIds(cluster, await pods(part))).slice(0, count)) {
+        process.kill(pid, "SIGKILL");
+      }
+    },
+    scaleServers: async (replicas) => {
+      await api.call("PATCH", WORKLOAD.server, { spec: { replicas } });
+    },
+    metric: async (part, name, labels = {}) => {
+      const texts = await Promise.all((await addresses(part)).map(metricsOf));
+      return texts.reduce((sum, text) => sum + sumOf(text, name, labels), 0);
+    },
+    logs: async (part) =>
+      Promise.all(
+        (await pods(part)).map(({ metadata }) =>
+          podLog(cluster, ROLECALL_NAMESPACE, metadata.name),
+        ),
+      ),
+    removeAgents: async () => {
+      await api.call("DELETE", WORKLOAD.agent);
+      await until(
+        async () => (await listPods(cluster, ROLECALL_NAMESPACE, "component=agent")).length === 0,
+        {
+          what: "the end of the agents",
+          withinMs: ROLLOUT_MS,
+          signal: cluster.signal,
+        },
+      );
+    },
+  };
+  await rolledOut("server");
+  await rolledOut("agent");
+  return rolecall;
+}
+
+const IMAGE = { repository: "rolecall", tag: "test", pullPolicy: "Never" };
+
+const VALUES = {
+  agent: {
+    image: IMAGE,
+    // Everything that an expression can open, to see that credentials stay closed.
+    allowRouteRegexp: ".*",
+    // Pods come over an interface of their own on one node and over a bridge on the other.
+    host: { iptables: true, interface: "!eth0" },
+    log: { level: "debug" },
+  },
+  server: {
+    image: IMAGE,
+    log: { level: "debug" },
+    region: "us-east-1",
+    stsEndpoint: STS_URL,
+    extraEnv: Object.entries({
+      AWS_ACCESS_KEY_ID: "AKIAROLECALLSERVER00",
+      AWS_SECRET_ACCESS_KEY: "of-the-suite",
+      NODE_EXTRA_CA_CERTS: "/etc/sts/ca.crt",
+    }).map(([name, value]) => ({ name, value })),
+    extraVolumes: [{ name: "sts", configMap: { name: "sts" } }],
+    extraVolumeMounts: [{ name: "sts", mountPath: "/etc/sts", readOnly: true }],
+  },
+};
+
+interface WorkloadObject {
+  readonly metadata: { readonly generation: number };
+  readonly spec: { readonly replicas?: number };
+  readonly status: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly readyReplicas?: number;
+    readonly updatedNumberScheduled?: number;
+    readonly numberReady?: number;
+  };
+}
+
+async function awaitRollOut(cluster: Cluster, part: Part): Promise<void> {
+  const done = async (): Promise<boolean> => {
+    const { metadata, spec, status } = (await cluster.controlPlane.api.call(
+      "GET",
+      WORKLOAD[part],
+    )) as WorkloadObject;
+    if ((status.observedGeneration ?? 0) < metadata.generation) return false;
+    const wanted = part === "agent" ? NODES.length : spec.replicas;
+    const updated = part === "agent" ? status.updatedNumberScheduled : status.updatedReplicas;
+    const ready = part === "agent" ? status.numberReady : status.readyReplicas;
+    const all = part === "agent" ? wanted : status.replicas;
+    return updated === wanted && ready === wanted && all === wanted;
+  };
+  await until(done, {
+    what: `the ${part}s`,
+    withinMs: ROLLOUT_MS,
+    everyMs: 300,
+    signal: cluster.signal,
+  });
+}
+
+async function processIds(cluster: Cluster, pods: readonly PodObject[]): Promise<number[]> {
+  const all = await Promise.all(
+    [...cluster.nodes.values()].map(async (node) => [...(await node.containers())]),
+  );
+  const running = new Map(all.flat());
+  return pods
+    .flatMap(({ status }) => status.containerStatuses ?? [])
+    .map(({ containerID = "" }) => running.get(containerID.replace("containerd://", "")))
+    .filter((pid) => pid !== undefined);
+}
+
+/** Adds up the samples of one family in Prometheus' text format. */
+function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    .filter((line) =>
+      Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`)),
+    )
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+}

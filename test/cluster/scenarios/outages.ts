@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { createNamespace, createPod, deletePod, runningPod, startPod, type Pod } from "../pods.ts";
+import { probe, ROLE_PATH, type Probe } from "../probe.ts";
+import { until } from "../process.ts";
+import { TOPOLOGIES, type Scenario, type World } from "../world.ts";
+
+const NAMESPACE = "steady";
+const OUTAGE_MS = 60_000;
+/** What the AWS SDK for Go v2, the least patient client, waits for an answer (specs: aws-clients.md §2a). */
+const PATIENCE_MS = 500;
+
+/** Pods that were served go on being served, whatever goes away. */
+export const outages: Scenario = (world) => {
+  describe("pods that were served", () => {
+    const pods: Pod[] = [];
+    before(async () => {
+      const { cluster } = world();
+      await createNamespace(cluster, NAMESPACE, ".*");
+      for (const { node } of TOPOLOGIES) {
+        const options = { namespace: NAMESPACE, name: `steady-${node}`, node, role: "steady" };
+        pods.push(await startPod(cluster, options));
+      }
+    });
+    let probes: readonly Probe[];
+    before(async () => {
+      const { signal } = world().cluster;
+      probes = pods.map((pod) => probe(pod, `${ROLE_PATH}steady`, 50, signal));
+      for (const asking of probes) await asking.first(({ status }) => status === 200, 0, 10_000);
+    });
+    after(async () => {
+      for (const asking of probes) await asking[Symbol.asyncDispose]();
+    });
+
+    /** Lets something happen, and holds every answer of that time against what pods need. */
+    const goOn = async (happening: () => Promise<void>): Promise<string> => {
+      const from = probes.map(({ answers }) => answers.length);
+      await happening();
+      const answers = probes.flatMap((asking, index) => asking.answers.slice(from[index]));
+      assert.ok(answers.length > 20, "the pods asked all the time");
+      const failed = answers.filter(({ status }) => status !== 200);
+      const slowest = Math.round(Math.max(...answers.map(({ ms }) => ms)));
+      assert.deepEqual(failed.slice(0, 3), []);
+      assert.ok(slowest <= PATIENCE_MS, `an answer took ${slowest} ms`);
+      return `${answers.length} answers, 0 failed, the slowest took ${slowest} ms`;
+    };
+
+    test("while the servers are rolled out", async (t) => {
+      t.diagnostic(`servers rolled out: ${await goOn(() => world().rolecall.restart("server"))}`);
+    });
+
+    test("while one server is killed", async (t) => {
+      const { rolecall } = world();
+      const seen = await goOn(async () => {
+        await rolecall.kill("server", 1);
+        await sleep(3_000);
+        await rolecall.rolledOut("server");
+      });
+      t.diagnostic(`one server killed: ${seen}`);
+    });
+
+    test("while both servers are gone for a minute", async (t) => {
+      const { rolecall, cluster } = world();
+      const seen = await goOn(async () => {
+        await rolecall.scaleServers(0);
+        await rolecall.kill("server");
+        await sleep(OUTAGE_MS);
+        assert.deepEqual(await rolecall.pods("server"), []);
+      });
+      t.diagnostic(`both servers gone for 60 s: ${seen}`);
+      await rolecall.scaleServers(2);
+      await rolecall.rolledOut("server");
+      await seesAgain(world(), cluster.signal);
+    });
+
+    test("while the API server is stopped for a minute; then changes are seen again", async (t) => {
+      const { cluster } = world();
+      const seen = await goOn(async () => {
+        await cluster.controlPlane.stopApiServer();
+        await sleep(OUTAGE_MS);
+        await cluster.controlPlane.startApiServer();
+      });
+      t.diagnostic(`API server stopped for 60 s: ${seen}`);
+      await seesAgain(world(), cluster.signal);
+    });
+
+    test("while STS fails and throttles; a new role comes when STS does", async (t) => {
+      const { cluster, sts } = world();
+      const options = { namespace: NAMESPACE, name: "late", node: "a", role: "late" };
+      const callsOf = (): number =>
+        sts.calls.filter(({ roleArn }) => roleArn.endsWith(":role/late")).length;
+      const seen = await goOn(async () => {
+        sts.become("throttles");
+        await createPod(cluster, options);
+        const pod = await runningPod(cluster, options);
+        await using asking = probe(pod, `${ROLE_PATH}late`, 100, cluster.signal);
+        await asking.first(({ status }) => status === 500, 0, 10_000);
+        sts.become("fails");
+        await sleep(10_000);
+        const spent = callsOf();
+        assert.ok(spent <= 60, `${spent} calls while STS was away`);
+        t.diagnostic(`STS away while a pod asked ten times a second: ${spent} calls by 2 servers`);
+        sts.become("works");
+        const back = Date.now();
+        const first = await asking.first(({ status }) => status === 200, back, 60_000);
+        t.diagnostic(`STS back: the waiting pod got its role after ${first.at - back} ms`);
+      });
+      t.diagnostic(`STS failing and throttling: ${seen}`);
+      await deletePod(cluster, NAMESPACE, "late");
+    });
+  });
+};
+
+/** A change made now arrives: the servers watch again, and the agents ask them. */
+async function seesAgain({ cluster }: World, signal: AbortSignal): Promise<void> {
+  const options = { namespace: NAMESPACE, name: "afterwards", node: "b", role: "afterwards" };
+  await until(async () => (await startPod(cluster, options)).pid > 0, {
+    what: "a pod after the outage",
+    withinMs: 60_000,
+    signal,
+  });
+  const pod = await runningPod(cluster, options);
+  {
+    await using asking = probe(pod, ROLE_PATH, 100, signal);
+    await asking.first(({ body }) => body === "afterwards", 0, 30_000);
+  }
+  await pod.delete();
+}
