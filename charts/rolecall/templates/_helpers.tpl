@@ -50,7 +50,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- define "rolecall.image" -}}
 {{- $root := index . 0 -}}
 {{- $part := index . 1 -}}
-{{- $own := (index $root.Values $part).image -}}
+{{- $own := default dict (index $root.Values $part).image -}}
 {{- $repository := default $root.Values.image.repository $own.repository -}}
 {{- if contains "uswitch/kiam" $repository -}}
 {{- fail (printf "%s.image is Kiam's: leave %s.image.repository and %s.image.tag out, or name Rolecall's image" $part $part $part) -}}
@@ -104,10 +104,11 @@ not be written as 1e+06.
 {{- with $values.prometheus.port -}}
   {{- $_ := set $args "prometheus-listen-addr" (printf ":%v" .) -}}
 {{- end -}}
-{{- with $values.keepaliveParams.time -}}
+{{- $keepalive := default dict $values.keepaliveParams -}}
+{{- with $keepalive.time -}}
   {{- $_ := set $args "grpc-keepalive-time-duration" . -}}
 {{- end -}}
-{{- with $values.keepaliveParams.timeout -}}
+{{- with $keepalive.timeout -}}
   {{- $_ := set $args "grpc-keepalive-timeout-duration" . -}}
 {{- end -}}
 {{- range $flag, $value := $values.extraArgs -}}
@@ -120,7 +121,7 @@ not be written as 1e+06.
 {{- /* "true" when the part's certificate is not brought by values. */ -}}
 {{- define "rolecall.makesCertificate" -}}
 {{- $values := index (index . 0).Values (index . 1) -}}
-{{- if and $values.enabled (not $values.tlsSecret) (not $values.tlsFiles.cert) -}}true{{- end -}}
+{{- if and $values.enabled (not $values.tlsSecret) (not (compact (values (default dict $values.tlsFiles)))) -}}true{{- end -}}
 {{- end }}
 
 {{- define "rolecall.tlsSecret" -}}
@@ -137,7 +138,7 @@ not be written as 1e+06.
 
 {{- define "rolecall.tlsFileNames" -}}
 {{- $root := index . 0 -}}
-{{- $given := (index $root.Values (index . 1)).tlsCerts -}}
+{{- $given := default dict (index $root.Values (index . 1)).tlsCerts -}}
 {{- $own := include "rolecall.makesCertificate" . -}}
 {{- if and $own $root.Values.tls.certManager.enabled -}}
 {cert: tls.crt, key: tls.key, ca: ca.crt}
