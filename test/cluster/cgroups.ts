@@ -7,12 +7,19 @@ const HIERARCHIES = ["cpu", "cpuacct", "cpuset", "memory", "pids", "systemd"];
 /** What a cpuset group must be given before it can hold a process. */
 const CPUSET = ["cpuset.cpus", "cpuset.mems"];
 
+/**
+ * The pods' weight against the suite's other processes, each of which weighs 1024. On a machine of its own
+ * a node has not the control plane of a whole cluster beside it.
+ */
+const CPU_SHARES = 16_384;
+
 /** Makes the control group `name` and one below it for each node. */
 export async function makeCgroups(name: string, nodes: readonly string[]): Promise<void> {
   for (const hierarchy of HIERARCHIES) {
     for (const group of [name, ...nodes.map((node) => join(name, node))]) {
       const folder = join(ROOT, hierarchy, group);
       await mkdir(folder);
+      if (hierarchy === "cpu") await writeFile(join(folder, "cpu.shares"), String(CPU_SHARES));
       if (hierarchy !== "cpuset") continue;
       for (const file of CPUSET) {
         await writeFile(join(folder, file), await readFile(join(folder, "..", file)));

@@ -47,10 +47,14 @@ async function main(signal: AbortSignal): Promise<number> {
     cgroup,
     NODES.map(({ name }) => name),
   );
-  const code = await runSecluded(folder, signal).finally(() => removeCgroups(cgroup));
-  if (code === 0) await rm(folder, { recursive: true, force: true });
-  else console.error(`The logs of the run that failed are in ${join(folder, "logs")}`);
-  return code;
+  try {
+    const code = await runSecluded(folder, signal);
+    if (code === 0) await rm(folder, { recursive: true, force: true });
+    else console.error(`The logs of the run that failed are in ${join(folder, "logs")}`);
+    return code;
+  } finally {
+    await removeCgroups(cgroup);
+  }
 }
 
 /** Runs the scenarios; when this returns, no process, mount or network of theirs is left. */

@@ -4,6 +4,7 @@ import { NodeTable } from "#core/feed/node-table.ts";
 import { Tokens } from "#core/imds/token.ts";
 import { listen } from "#edges/http/listen.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
+import { CniResults } from "#edges/linux/cni-results.ts";
 import { interception, type Interception } from "#edges/linux/iptables.ts";
 import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
@@ -68,7 +69,13 @@ async function serve(
       observe: report.rpc,
     }),
   );
-  const table = new NodeTable({ ask: servers, clock, observe: report.table });
+  const sandboxes = resources.use(new CniResults(settings.cniResults));
+  const table = new NodeTable({
+    ask: servers,
+    podAt: (address) => sandboxes.podAt(address),
+    clock,
+    observe: report.table,
+  });
   const key = randomBytes(32);
   const endpoint = resources.use(
     await listen({

@@ -46,6 +46,15 @@ export const AGENT_SETTINGS = {
     section: "Metadata endpoint",
     help: "Answer with Kiam's status codes, bodies and timing instead of AWS's.",
   },
+  "cni-results": {
+    kind: "string",
+    default: "/var/lib/cni/results",
+    section: "Node",
+    help:
+      "Folder in which the container runtime keeps what its network plugins returned. It tells which " +
+      "pod has an address seconds before the API server does; without it, the first calls of a fresh " +
+      "pod may come too early.",
+  },
   iptables: {
     kind: "boolean",
     section: "Interception",

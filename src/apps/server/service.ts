@@ -26,14 +26,19 @@ export interface ServiceOptions {
 export function kiamHandlers({ grants, sessions, observe }: ServiceOptions) {
   return {
     /** The role as annotated; empty when the pod names none (Kiam's own answer). */
-    async role(address: string): Promise<string> {
-      const pod = grants.podAt(address);
+    async role(address: string, _signal: AbortSignal, podUid?: string): Promise<string> {
+      const pod = grants.podAt(address, podUid);
       observe({ type: "role_found", pod });
       return pod.role ?? "";
     },
 
-    async credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
-      const { pod, grant } = grants.request(address, role);
+    async credentials(
+      address: string,
+      role: string,
+      signal: AbortSignal,
+      podUid?: string,
+    ): Promise<Credentials> {
+      const { pod, grant } = grants.request(address, role, podUid);
       if (grant.outcome === "refused") {
         observe({ type: "refused", pod, requested: role, refusal: grant });
         throw new AppError(grant.code, grant.reason);

@@ -17,6 +17,9 @@ function setUp() {
     error: undefined as AppError | undefined,
     hangs: false,
     asked: 0,
+    /** What the node says of the address, and what the server was told of it. */
+    podUid: undefined as string | undefined,
+    told: undefined as string | undefined,
     life: 60 * MINUTE,
   };
   const answer = async <T>(value: () => T): Promise<T> => {
@@ -32,10 +35,12 @@ function setUp() {
   };
   const table = new NodeTable({
     clock,
+    podAt: async () => server.podUid,
     ask: {
       role: (address) => answer(() => roleAt(address)),
-      credentials: (address, role): Promise<Credentials> =>
+      credentials: (address, role, _signal, podUid): Promise<Credentials> =>
         answer(() => {
+          server.told = podUid;
           if (roleAt(address) !== role) throw new AppError("role_mismatch", "another");
           return {
             accessKeyId: `${address} ${role}`,
@@ -130,6 +135,29 @@ describe("NodeTable", () => {
     nobody.catch(() => {});
     await clock.advance(1_000);
     await assert.rejects(nobody, { code: "pod_not_found" });
+  });
+
+  test("tells the server which pod the node gave the address to", async () => {
+    const { table, server } = setUp();
+    server.podUid = "cart";
+
+    await table.credentials("10.0.0.1", "reader", never);
+
+    assert.equal(server.told, "cart");
+  });
+
+  test("gives nothing of a former pod to the next one at its address, even while no server answers", async () => {
+    const { table, server } = setUp();
+    server.podUid = "cart";
+    await table.role("10.0.0.1", never);
+    await table.credentials("10.0.0.1", "reader", never);
+    server.error = new AppError("server_unavailable", "away");
+    assert.ok(await table.credentials("10.0.0.1", "reader", never));
+
+    server.podUid = "till";
+
+    await assert.rejects(table.credentials("10.0.0.1", "reader", never), AppError);
+    await assert.rejects(table.role("10.0.0.1", never), AppError);
   });
 
   test("never serves what has expired or is another address's", async () => {

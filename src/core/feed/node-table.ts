@@ -3,11 +3,22 @@ import { AppError, type ErrorCode } from "../errors.ts";
 import { areAlive, type Credentials } from "../session/credentials.ts";
 import { Flights } from "./flights.ts";
 
-/** The server, as the table asks it. Both throw AppError: `server_unavailable` when none answers. */
+/**
+ * The server, as the table asks it. `podUid` is the pod that the node gave the address to, where that is
+ * known. Both throw AppError: `server_unavailable` when none answers.
+ */
 export interface AskServer {
-  role(address: string, signal: AbortSignal): Promise<string>;
-  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials>;
+  role(address: string, signal: AbortSignal, podUid?: string): Promise<string>;
+  credentials(
+    address: string,
+    role: string,
+    signal: AbortSignal,
+    podUid?: string,
+  ): Promise<Credentials>;
 }
+
+/** The UID of the pod that the node itself gave an address to; undefined where the node can't tell. */
+export type PodAt = (address: string) => Promise<string | undefined>;
 
 /** What the table did that somebody may count or log. */
 export type NodeTableEvent =
@@ -22,6 +33,8 @@ export type NodeTableEvent =
 export interface NodeTableOptions {
   readonly ask: AskServer;
   readonly clock: Clock;
+  /** What the node knows by itself; nothing when absent. */
+  readonly podAt?: PodAt;
   /** How long a checked answer is served without asking again. With one call: below a second. */
   readonly freshMs?: number;
   /** How long a pod that nobody knows yet is waited for. */
@@ -39,6 +52,8 @@ interface Held {
 }
 
 interface Entry {
+  /** Whom the node gave the address to when this was learnt; undefined where it could not tell. */
+  podUid: string | undefined;
   role: { readonly name: string; readonly checkedAt: number } | undefined;
   readonly credentials: Map<string, Held>;
   /** Grows whenever something was taken away: an answer that was asked for before is not kept. */
@@ -82,6 +97,7 @@ const ABOUT_POD: ReadonlySet<ErrorCode> = new Set([
 export class NodeTable {
   readonly #ask: AskServer;
   readonly #clock: Clock;
+  readonly #podAt: PodAt;
   readonly #freshMs: number;
   readonly #holdMs: number;
   readonly #addressesMax: number;
@@ -93,6 +109,7 @@ export class NodeTable {
   constructor(options: NodeTableOptions) {
     this.#ask = options.ask;
     this.#clock = options.clock;
+    this.#podAt = options.podAt ?? (async () => undefined);
     this.#freshMs = options.freshMs ?? 500;
     this.#holdMs = options.holdMs ?? 400;
     this.#addressesMax = options.addressesMax ?? 4_096;
@@ -113,11 +130,11 @@ export class NodeTable {
     return this.#answer({
       address,
       signal,
-      key: `${address} role`,
+      key: "role",
       what: "role",
       held: () => this.#heldRole(address),
       isFresh: () => this.#isFresh(this.#entries.get(address)?.role?.checkedAt),
-      ask: (within) => this.#askRole(address, within),
+      ask: (podUid, within) => this.#askRole({ address, podUid }, within),
     });
   }
 
@@ -130,11 +147,11 @@ export class NodeTable {
     return this.#answer({
       address,
       signal,
-      key: `${address} credentials ${role}`,
+      key: `credentials ${role}`,
       what: "credentials",
       held: () => this.#heldCredentials(address, role),
       isFresh: () => this.#isFresh(this.#entries.get(address)?.credentials.get(role)?.checkedAt),
-      ask: (within) => this.#askCredentials(address, role, within),
+      ask: (podUid, within) => this.#askCredentials({ address, podUid }, role, within),
     });
   }
 
@@ -156,11 +173,16 @@ export class NodeTable {
   }
 
   async #answer<T>(question: Question<T>): Promise<T> {
-    const { address, key, signal, what } = question;
+    const { address, signal, what } = question;
+    const podUid = await this.#podAt(address);
+    this.#leaveTo(podUid, address);
     const before = question.held();
     if (before !== undefined && question.isFresh()) return before;
 
-    const asking = this.#flights.join<T>(address, key, signal, question.ask);
+    const key = `${address} ${podUid ?? ""} ${question.key}`;
+    const asking = this.#flights.join<T>(address, key, signal, (within) =>
+      question.ask(podUid, within),
+    );
     if (before !== undefined && this.#clock.now() - this.#awayAt < AWAY_MS) {
       // Confirmed in the background: a dead server must not cost every request its timeout.
       asking.catch(() => {});
@@ -201,13 +223,14 @@ export class NodeTable {
     }
   }
 
-  async #askRole(address: string, signal: AbortSignal): Promise<string> {
+  async #askRole(owner: Owner, signal: AbortSignal): Promise<string> {
+    const { address, podUid } = owner;
     const generation = this.#entries.get(address)?.generation;
     try {
-      const name = await this.#untilKnown(() => this.#ask.role(address, signal), signal);
+      const name = await this.#untilKnown(() => this.#ask.role(address, signal, podUid), signal);
       if (name === "") throw new AppError("no_role", "The pod names no role.");
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#entries.get(address)?.generation === generation) this.#holdRole(address, name);
+      if (this.#entries.get(address)?.generation === generation) this.#holdRole(owner, name);
       return name;
     } catch (error) {
       const refusal = this.#noted(error);
@@ -216,17 +239,18 @@ export class NodeTable {
     }
   }
 
-  async #askCredentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
+  async #askCredentials(owner: Owner, role: string, signal: AbortSignal): Promise<Credentials> {
+    const { address, podUid } = owner;
     const generation = this.#entries.get(address)?.generation;
     try {
-      const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal);
+      const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal, podUid);
       const credentials = await this.#untilKnown(ask, signal);
       if (!areAlive(credentials, this.#clock.now())) {
         throw new AppError("sts_unavailable", "The server's credentials have expired.");
       }
       this.#awayAt = Number.NEGATIVE_INFINITY;
       if (this.#entries.get(address)?.generation === generation) {
-        this.#holdCredentials(address, role, credentials);
+        this.#holdCredentials(owner, role, credentials);
       }
       return credentials;
     } catch (error) {
@@ -250,6 +274,14 @@ export class NodeTable {
       }
       await this.#clock.sleep(pauseMs, signal);
     }
+  }
+
+  /** What was learnt of the address' former owner is not the present one's (design invariant 2). */
+  #leaveTo(podUid: string | undefined, address: string): void {
+    const entry = this.#entries.get(address);
+    if (podUid === undefined || entry === undefined || entry.podUid === podUid) return;
+    if (entry.podUid !== undefined) this.#forget(address);
+    entry.podUid = podUid;
   }
 
   #noted(error: unknown): AppError {
@@ -278,8 +310,9 @@ export class NodeTable {
       : undefined;
   }
 
-  #holdRole(address: string, name: string): void {
+  #holdRole({ address, podUid }: Owner, name: string): void {
     const entry = this.#entry(address);
+    entry.podUid = podUid ?? entry.podUid;
     entry.role = { name, checkedAt: this.#clock.now() };
     for (const role of entry.credentials.keys()) {
       // Another role is another pod, or a changed annotation: what it had is not this pod's.
@@ -287,8 +320,10 @@ export class NodeTable {
     }
   }
 
-  #holdCredentials(address: string, role: string, credentials: Credentials): void {
-    const held = this.#entry(address).credentials;
+  #holdCredentials({ address, podUid }: Owner, role: string, credentials: Credentials): void {
+    const entry = this.#entry(address);
+    entry.podUid = podUid ?? entry.podUid;
+    const held = entry.credentials;
     held.delete(role);
     const oldest = held.keys().next().value;
     if (held.size >= ROLES_PER_ADDRESS_MAX && oldest !== undefined) held.delete(oldest);
@@ -311,6 +346,7 @@ export class NodeTable {
   /** The entry of an address, now the youngest one. The oldest gives way when the table is full. */
   #entry(address: string): Entry {
     const entry = this.#entries.get(address) ?? {
+      podUid: undefined,
       role: undefined,
       credentials: new Map<string, Held>(),
       generation: 0,
@@ -326,6 +362,12 @@ export class NodeTable {
   }
 }
 
+/** An address, and whom the node gave it to when it was asked about. */
+interface Owner {
+  readonly address: string;
+  readonly podUid: string | undefined;
+}
+
 interface Question<T> {
   readonly address: string;
   readonly signal: AbortSignal;
@@ -333,5 +375,5 @@ interface Question<T> {
   readonly what: "role" | "credentials";
   readonly held: () => T | undefined;
   readonly isFresh: () => boolean;
-  readonly ask: (signal: AbortSignal) => Promise<T>;
+  readonly ask: (podUid: string | undefined, signal: AbortSignal) => Promise<T>;
 }

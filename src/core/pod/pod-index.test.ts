@@ -15,6 +15,7 @@ function pod(fields: Partial<Pod>): Pod {
     addresses: ["10.0.0.1"],
     phase: "Running",
     hostNetwork: false,
+    isStatic: false,
     deleting: false,
     createdAt: 0,
     role: undefined,
@@ -24,11 +25,11 @@ function pod(fields: Partial<Pod>): Pod {
   };
 }
 
-function found(pods: readonly Partial<Pod>[], address = "10.0.0.1"): string {
+function found(pods: readonly Partial<Pod>[], address = "10.0.0.1", podUid?: string): string {
   const index = new PodIndex();
   index.apply({ type: "replaced", items: pods.map(pod) });
   try {
-    return index.find(address).uid;
+    return index.find(address, podUid).uid;
   } catch (error) {
     return error instanceof AppError ? error.code : "crashed";
   }
@@ -66,6 +67,64 @@ describe("PodIndex.find", () => {
   ];
   for (const { name, pods, address, expected } of cases) {
     test(`finds ${name}`, () => assert.equal(found(pods, address), expected));
+  }
+});
+
+describe("PodIndex.find, when the node names the pod that it gave the address to", () => {
+  const fresh = { addresses: [], phase: "Pending" } as const;
+  const cases: { name: string; pods: Partial<Pod>[]; podUid: string; expected: string }[] = [
+    {
+      name: "finds a pod whose address Kubernetes does not know yet",
+      pods: [{ ...fresh, uid: "new" }],
+      podUid: "new",
+      expected: "new",
+    },
+    {
+      name: "finds the new pod and not the terminating one that had the address",
+      pods: [
+        { uid: "old", deleting: true },
+        { ...fresh, uid: "new" },
+      ],
+      podUid: "new",
+      expected: "new",
+    },
+    {
+      name: "decides nothing while Kubernetes says that another pod still has the address",
+      pods: [{ uid: "old" }, { ...fresh, uid: "new" }],
+      podUid: "new",
+      expected: "pod_ambiguous",
+    },
+    {
+      name: "decides nothing when Kubernetes knows the address, but not that pod",
+      pods: [{ uid: "old" }],
+      podUid: "new",
+      expected: "pod_ambiguous",
+    },
+    {
+      name: "finds a static pod, which its node calls by another UID",
+      pods: [{ uid: "mirror", isStatic: true }],
+      podUid: "hash-of-a-file",
+      expected: "mirror",
+    },
+    {
+      name: "does not believe it of a pod that has another address",
+      pods: [{ uid: "new", addresses: ["10.0.0.2"] }],
+      podUid: "new",
+      expected: "pod_not_found",
+    },
+    ...[
+      { uid: "new", hostNetwork: true },
+      { uid: "new", phase: "Succeeded" as const },
+      { uid: "new", node: "" },
+    ].map((fields) => ({
+      name: `does not believe it of ${JSON.stringify(fields)}`,
+      pods: [{ ...fresh, ...fields }],
+      podUid: "new",
+      expected: "pod_not_found",
+    })),
+  ];
+  for (const { name, pods, podUid, expected } of cases) {
+    test(name, () => assert.equal(found(pods, "10.0.0.1", podUid), expected));
   }
 });
 

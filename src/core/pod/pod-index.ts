@@ -56,16 +56,27 @@ export class PodIndex {
    * the node's. A terminating pod keeps its address until another pod claims it that is not
    * terminating; any other dispute is not decided (design invariant 2).
    *
+   * @param podUid the pod that the node itself gave the address to, where it says so. That comes
+   *   seconds before the API server knows the address; where the two disagree, nothing is decided.
    * @throws {AppError} `pod_not_found`, `pod_ambiguous` or `host_network`
    */
-  find(address: string): Pod {
+  find(address: string, podUid?: string): Pod {
     const claims = [...(this.#byAddress.get(normalizeAddress(address)) ?? [])]
       .map((uid) => this.#known(uid))
       .filter((pod) => !hasEnded(pod));
-    const owners = claims.filter(({ hostNetwork }) => !hostNetwork);
+    const owners = [
+      ...claims.filter(({ hostNetwork }) => !hostNetwork),
+      ...this.#awaitingAddress(podUid),
+    ];
     const staying = owners.filter(({ deleting }) => !deleting);
     const [pod, ...others] = staying.length > 0 ? staying : owners;
-    if (pod !== undefined && others.length === 0) return pod;
+    if (pod !== undefined && others.length === 0) {
+      if (podUid === undefined || podUid === pod.uid || pod.isStatic) return pod;
+      throw new AppError(
+        "pod_ambiguous",
+        `the node gave ${address} to another pod than the one that Kubernetes still names`,
+      );
+    }
     if (pod !== undefined) {
       throw new AppError(
         "pod_ambiguous",
@@ -79,6 +90,13 @@ export class PodIndex {
       );
     }
     throw new AppError("pod_not_found", `no live pod is known at ${address}`);
+  }
+
+  /** The pod of that UID, if it is on a node and Kubernetes does not know its address yet. */
+  #awaitingAddress(uid: string | undefined): readonly Pod[] {
+    const pod = uid === undefined ? undefined : this.#pods.get(uid);
+    if (pod === undefined || pod.node === "" || pod.addresses.length > 0) return [];
+    return pod.hostNetwork || hasEnded(pod) ? [] : [pod];
   }
 
   /** Whether this was new: neither known already nor older than what is known. */

@@ -15,6 +15,8 @@ export interface Pod {
   readonly addresses: readonly string[];
   readonly phase: PodPhase;
   readonly hostNetwork: boolean;
+  /** Made from a file on its node, which then knows it by another UID than the API does. */
+  readonly isStatic: boolean;
   /** Whether `metadata.deletionTimestamp` is set. A terminating pod still gets its role. */
   readonly deleting: boolean;
   /** `metadata.creationTimestamp`, milliseconds since the Unix epoch. */

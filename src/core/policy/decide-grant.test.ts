@@ -33,6 +33,7 @@ function decide(input: Case) {
     addresses: ["10.0.0.1"],
     phase: "Running",
     hostNetwork: false,
+    isStatic: false,
     deleting: false,
     createdAt: 0,
     role: annotated ?? undefined,

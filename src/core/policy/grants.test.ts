@@ -20,6 +20,7 @@ function pod(fields: Partial<Pod> = {}): Pod {
     addresses: ["10.0.0.1"],
     phase: "Running",
     hostNetwork: false,
+    isStatic: false,
     deleting: false,
     createdAt: 0,
     role: "reader",

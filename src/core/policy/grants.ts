@@ -67,13 +67,13 @@ export class Grants {
   }
 
   /**
-   * The live pod at an address.
+   * The live pod at an address; `podUid` is what its node says of it (`PodIndex.find`).
    *
    * @throws {AppError} `not_ready` before the first lists; else as `PodIndex.find`.
    */
-  podAt(address: string): Pod {
+  podAt(address: string, podUid?: string): Pod {
     this.#present();
-    return this.#pods.find(address);
+    return this.#pods.find(address, podUid);
   }
 
   /**
@@ -81,9 +81,9 @@ export class Grants {
    *
    * @throws {AppError} as `podAt`.
    */
-  request(address: string, role: string): Request {
+  request(address: string, role: string, podUid?: string): Request {
     const rules = this.#present();
-    const pod = this.#pods.find(address);
+    const pod = this.#pods.find(address, podUid);
     return { pod, grant: decideRequest(pod, this.#namespaces.get(pod.namespace), role, rules) };
   }
 

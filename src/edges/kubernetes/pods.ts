@@ -4,6 +4,8 @@ import { asList, asRecord, asText, share } from "./fields.ts";
 
 /** Kubernetes gives a pod one address per family; a few more are kept in case that changes. */
 const ADDRESSES_MAX = 8;
+/** Kubernetes' mark of the object that stands for a static pod. */
+const MIRROR = "kubernetes.io/config.mirror";
 const PHASES: ReadonlySet<string> = new Set(["Pending", "Running", "Succeeded", "Failed"]);
 
 /** What is kept of a Kubernetes pod; undefined for an object without UID, namespace or name. */
@@ -27,6 +29,7 @@ export function projectPod(object: unknown): Pod | undefined {
     addresses: addressesOf(present["podIPs"], present["podIP"]),
     phase: phaseOf(asText(present["phase"])),
     hostNetwork: wanted["hostNetwork"] === true,
+    isStatic: annotations[MIRROR] !== undefined,
     deleting: asText(about["deletionTimestamp"]) !== "",
     createdAt: Date.parse(asText(about["creationTimestamp"])) || 0,
     role: role === undefined ? undefined : share(role),

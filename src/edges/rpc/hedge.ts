@@ -13,6 +13,8 @@ import { reasonOf } from "./tls-peer.ts";
 /** One call, to be made at as many servers as it takes. */
 export interface Call<T> {
   readonly method: KiamMethod;
+  /** Metadata of the call; none when absent. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly ask: (client: Client<typeof KiamService>, how: CallOptions) => Promise<T>;
 }
 
@@ -130,7 +132,7 @@ class Hedge<T> {
     link.gone.addEventListener("abort", end, { once: true });
     try {
       const timeoutMs = this.#options.totalMs;
-      const how = { signal: this.#over.signal, timeoutMs };
+      const how = { signal: this.#over.signal, timeoutMs, headers: this.#call.headers ?? {} };
       return await Promise.race([this.#call.ask(link.client, how), gone.promise]);
     } finally {
       link.gone.removeEventListener("abort", end);

@@ -48,6 +48,21 @@ describe("kiamServers", { timeout: 30_000 }, () => {
     });
   });
 
+  test("says which pod the node gave an address to, where that is known", async () => {
+    const server = await world.serve({
+      role: async (_address, _signal, podUid) => podUid ?? "not said",
+      credentials: async (_address, _role, _signal, podUid) => {
+        throw new AppError("no_role", podUid ?? "not said");
+      },
+    });
+    const servers = dial(server.port, () => ["127.0.0.1"]);
+
+    assert.equal(await servers.role("a", never, "a-b-1"), "a-b-1");
+    assert.equal(await servers.role("a", never), "not said");
+    assert.equal(await servers.role("a", never, "no UID: \u{1}"), "not said");
+    await assert.rejects(servers.credentials("a", "b", never, "a-b-1"), { code: "no_role" });
+  });
+
   test("asks another server within the same request when one says nothing", async () => {
     const silent = await world.serve({ role: () => new Promise(() => {}) });
     const good = await world.serve(

@@ -8,6 +8,7 @@ import { hedge } from "./hedge.ts";
 import type { Call } from "./hedge.ts";
 import type { ClientKeepalive } from "./keepalive.ts";
 import type { KiamClientEvent } from "./rpc-event.ts";
+import { podUidHeaders } from "./pod-uid.ts";
 import { parseHostPort } from "./server-address.ts";
 import { ServerLines } from "./server-lines.ts";
 import type { Resolve } from "./server-lines.ts";
@@ -42,9 +43,17 @@ export interface KiamServersOptions {
  * none did, or the signal's reason when the caller's aborts.
  */
 export interface KiamServers extends AsyncDisposable {
-  /** The role that the pod at the address names; empty when it names none. */
-  role(address: string, signal: AbortSignal): Promise<string>;
-  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials>;
+  /**
+   * The role that the pod at the address names; empty when it names none. `podUid` is the pod that the
+   * node gave the address to, where that is known.
+   */
+  role(address: string, signal: AbortSignal, podUid?: string): Promise<string>;
+  credentials(
+    address: string,
+    role: string,
+    signal: AbortSignal,
+    podUid?: string,
+  ): Promise<Credentials>;
   /** `ok` */
   health(signal: AbortSignal): Promise<string>;
   /** Why no server could be reached most lately (name, connection, certificate); undefined when nothing failed. */
@@ -101,18 +110,20 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
       caller,
     });
   return {
-    role: (address, caller) =>
+    role: (address, caller, podUid) =>
       call(
         {
           method: "GetPodRole",
+          headers: podUidHeaders(podUid),
           ask: async (client, how) => (await client.getPodRole({ ip: address }, how)).name,
         },
         caller,
       ),
-    credentials: (address, role, caller) =>
+    credentials: (address, role, caller, podUid) =>
       call(
         {
           method: "GetPodCredentials",
+          headers: podUidHeaders(podUid),
           ask: async (client, how) =>
             credentialsFromWire(await client.getPodCredentials({ ip: address, role }, how)),
         },

@@ -10,15 +10,24 @@ import { AppError } from "#core/errors.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
+import { podUidFrom } from "./pod-uid.ts";
 import { errorToStatus } from "./status.ts";
 import type { KiamMethod } from "./status.ts";
 import { credentialsToWire } from "./wire-credentials.ts";
 
 /** What a server answers. Failures are AppErrors; anything else that is thrown is answered as `internal`. */
 export interface KiamHandlers {
-  /** The role as annotated; empty when the pod at the address names none. */
-  role(address: string, signal: AbortSignal): Promise<string>;
-  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials>;
+  /**
+   * The role as annotated; empty when the pod at the address names none. `podUid` is the pod that the
+   * node gave the address to, from an agent that says so.
+   */
+  role(address: string, signal: AbortSignal, podUid?: string): Promise<string>;
+  credentials(
+    address: string,
+    role: string,
+    signal: AbortSignal,
+    podUid?: string,
+  ): Promise<Credentials>;
   /** `ok` */
   health(signal: AbortSignal): Promise<string>;
 }
@@ -49,11 +58,13 @@ export function kiamService(options: KiamServiceOptions): AnswerRequest {
   router.service(KiamService, {
     getPodRole: ({ ip }, context) =>
       answer("GetPodRole", context, options, async (signal) => ({
-        name: await handlers.role(ip, signal),
+        name: await handlers.role(ip, signal, podUidFrom(context.requestHeader)),
       })),
     getPodCredentials: ({ ip, role }, context) =>
       answer("GetPodCredentials", context, options, async (signal) =>
-        credentialsToWire(await handlers.credentials(ip, role, signal)),
+        credentialsToWire(
+          await handlers.credentials(ip, role, signal, podUidFrom(context.requestHeader)),
+        ),
       ),
     getHealth: (_request, context) =>
       answer("GetHealth", context, options, async (signal) => ({

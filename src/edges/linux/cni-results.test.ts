@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { CniResults } from "./cni-results.ts";
+
+/** What libcni writes for one sandbox, with what else is in it. */
+function result(podUid: string, ...addresses: readonly string[]): string {
+  return JSON.stringify({
+    kind: "cniCacheV1",
+    containerId: `sandbox-of-${podUid}`,
+    ifName: "eth0",
+    networkName: "pods",
+    cniArgs: [
+      ["K8S_POD_NAMESPACE", "shop"],
+      ["K8S_POD_UID", podUid],
+      ["IgnoreUnknown", "1"],
+    ],
+    result: { cniVersion: "0.4.0", ips: addresses.map((address) => ({ address, version: "4" })) },
+  });
+}
+
+describe("CniResults", { timeout: 10_000 }, () => {
+  let folder: string;
+  let results: CniResults;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "rolecall-cni-"));
+    results = new CniResults(folder);
+  });
+  afterEach(async () => {
+    results[Symbol.dispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const put = (name: string, text: string): Promise<void> => writeFile(join(folder, name), text);
+  /** The watch tells of changes in its own time. */
+  const becomes = async (address: string, expected: string | undefined): Promise<void> => {
+    while ((await results.podAt(address)) !== expected) await sleep(5);
+  };
+
+  test("names the pod that has an address, of either family", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24", "FD00:0::1/64"));
+    await put("pods-2-eth0", result("till", "10.0.0.2/24"));
+
+    assert.equal(await results.podAt("10.0.0.1"), "cart");
+    assert.equal(await results.podAt("fd00::1"), "cart");
+    assert.equal(await results.podAt("10.0.0.2"), "till");
+    assert.equal(await results.podAt("10.0.0.3"), undefined);
+  });
+
+  test("knows a pod that came since it was last asked", async () => {
+    assert.equal(await results.podAt("10.0.0.1"), undefined);
+
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+
+    assert.equal(await results.podAt("10.0.0.1"), "cart");
+  });
+
+  test("follows an address from one pod to another", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+    assert.equal(await results.podAt("10.0.0.1"), "cart");
+
+    await rm(join(folder, "pods-1-eth0"));
+    await put("pods-2-eth0", result("till", "10.0.0.1/24"));
+
+    await becomes("10.0.0.1", "till");
+  });
+
+  test("names none of two pods that claim an address", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+    await put("pods-2-eth0", result("till", "10.0.0.1/24"));
+
+    assert.equal(await results.podAt("10.0.0.1"), undefined);
+  });
+
+  test("reads results of CNI before 0.3", async () => {
+    const old = { cniArgs: [["K8S_POD_UID", "cart"]], result: { ip4: { ip: "10.0.0.1/24" } } };
+    await put("pods-1-eth0", JSON.stringify(old));
+
+    assert.equal(await results.podAt("10.0.0.1"), "cart");
+  });
+
+  test("passes over what is no result, and reads it once it is whole", async () => {
+    const whole = result("cart", "10.0.0.1/24");
+    await put("pods-1-eth0", whole.slice(0, 40));
+    await put("pods-2-eth0", "[]");
+    await put("pods-3-eth0", '{"cniArgs":[["K8S_POD_UID",7]],"result":{"ips":[{"address":3}]}}');
+    await put("pods-4-eth0", '{"cniArgs":3,"result":null}');
+    await mkdir(join(folder, "pods-5-eth0"));
+    assert.equal(await results.podAt("10.0.0.1"), undefined);
+
+    await put("pods-1-eth0", whole);
+
+    await becomes("10.0.0.1", "cart");
+  });
+
+  test("knows nothing while there is no folder", async () => {
+    using absent = new CniResults(join(folder, "absent"));
+    assert.equal(await absent.podAt("10.0.0.1"), undefined);
+
+    await mkdir(join(folder, "absent"));
+    await put("absent/pods-1-eth0", result("cart", "10.0.0.1/24"));
+
+    assert.equal(await absent.podAt("10.0.0.1"), "cart");
+  });
+});
