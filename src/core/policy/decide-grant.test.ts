@@ -99,10 +99,39 @@ describe("decideRequest", () => {
       annotated: "arn:azure:iam::123456789012:role/a",
       code: "invalid_role",
     },
+    {
+      name: "a role of another partition",
+      annotated: "arn:aws-cn:iam::123456789012:role/a",
+      code: "invalid_role",
+    },
     { name: "control characters", annotated: "a\nb", code: "invalid_role" },
     { name: "ten kilobytes", annotated: "a".repeat(10_240), code: "invalid_role" },
     { name: "a pod that names no role", annotated: null, code: "no_role" },
-    { name: "a look-around", permitted: "(?=a).*", code: "invalid_expression" },
+    { name: "a pod whose annotation is empty", annotated: "", code: "no_role" },
+    { name: "an expression that does not compile", permitted: "(", code: "invalid_expression" },
+    { name: "a look-ahead", permitted: "(?=a).*", code: "invalid_expression" },
+    { name: "a look-behind", permitted: ".*(?<!x)", code: "invalid_expression" },
+    { name: "a back-reference", permitted: "(.*)\\1", code: "invalid_expression" },
+    {
+      name: "an expression of ten kilobytes and more",
+      permitted: `.*|${"a".repeat(10_240)}`,
+      code: "invalid_expression",
+    },
+    {
+      name: "an expression that is short and becomes enormous",
+      permitted: ".{1000}".repeat(90),
+      code: "invalid_expression",
+    },
+    {
+      name: "ten thousand groups in each other",
+      permitted: "(".repeat(5_000) + ")".repeat(5_000),
+      code: "invalid_expression",
+    },
+    {
+      name: "an expression of a control character",
+      permitted: "\u0000",
+      code: "namespace_forbids",
+    },
     {
       name: "an expression that only compiles when wrapped",
       permitted: "a)|(?:.*",
@@ -118,6 +147,53 @@ describe("decideRequest", () => {
     test(`refuses ${name}`, () => {
       const grant = decide(input);
       assert.equal(grant.outcome === "refused" && grant.code, code);
+    });
+  }
+
+  const sentences = [
+    {
+      annotated: null,
+      requested: "a",
+      says: "pod red/pod names no role; annotate it with iam.amazonaws.com/role",
+    },
+    {
+      annotated: "myrole",
+      requested: "wrong",
+      says: "requested 'wrong' but annotated with 'myrole', forbidden; ask for the role that iam.amazonaws.com/role of pod red/pod names",
+    },
+    {
+      annotated: "a",
+      hasNamespace: false,
+      says: "namespace red has not been seen yet, so role 'a' is not permitted; try again",
+    },
+    {
+      annotated: "a",
+      permitted: null,
+      says: `namespace policy expression '(empty)' forbids role 'a'; set the annotation iam.amazonaws.com/permitted of namespace red to an expression that matches ${BASE}a`,
+    },
+    {
+      annotated: "a",
+      permitted: "b",
+      says: `namespace policy expression 'b' forbids role '${BASE}a'; change the annotation iam.amazonaws.com/permitted of namespace red if the pod may have it`,
+    },
+    {
+      annotated: "a",
+      permitted: "(",
+      says: "error parsing regexp: missing closing ): `(`; namespace policy expression '(' permits nothing; correct the annotation iam.amazonaws.com/permitted of namespace red",
+    },
+    {
+      annotated: "arn:x",
+      says: 'pod red/pod: role "arn:x" is not an IAM role: expected a role name, path/name, or arn:<partition>:iam::<12-digit account>:role/<path/name>; correct the annotation iam.amazonaws.com/role',
+    },
+    {
+      externalId: "§§",
+      says: "the annotation iam.amazonaws.com/external-id must hold 2 to 1224 characters of letters, digits and +=,.@:/-_",
+    },
+  ];
+  for (const { says, ...input } of sentences) {
+    test(`says why and what to do: ${says.slice(0, 50)}…`, () => {
+      const grant = decide(input);
+      assert.equal(grant.outcome === "refused" && grant.reason, says);
     });
   }
 
@@ -157,6 +233,48 @@ describe("decideRequest", () => {
           assert.equal(decide({ annotated: "ab", permitted, strict: false }).outcome, "granted");
         }
       }),
+    );
+  });
+
+  test("permits exactly the ARNs that alternatives write out, whatever stands before or after", () => {
+    const role = fc.string({ unit: fc.constantFrom("a", "b", "-"), minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(role, fc.array(role, { minLength: 1, maxLength: 4 }), (annotated, roles) => {
+        const permitted = roles.map((one) => `${BASE}${one}`).join("|");
+        const isPermitted = roles.includes(annotated);
+        for (const expression of [permitted, `(${permitted})`, `^(?:${permitted})$`]) {
+          const { outcome } = decide({ annotated, permitted: expression });
+          assert.equal(outcome === "granted", isPermitted, expression);
+        }
+      }),
+    );
+  });
+
+  test("decides the same when an expression that compiles is wrapped", () => {
+    const part = fc.constantFrom(
+      "a",
+      "b",
+      "|",
+      "(",
+      ")",
+      ".*",
+      "role/",
+      "^",
+      "$",
+      "(?i)",
+      "A",
+      "[",
+      "]",
+    );
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 8 }), fc.boolean(), (parts, strict) => {
+        const permitted = parts.join("");
+        const bare = decide({ annotated: "ab", permitted, strict });
+        if (bare.outcome === "refused" && bare.code === "invalid_expression") return;
+        const wrapped = decide({ annotated: "ab", permitted: `(?:${permitted})`, strict });
+        assert.equal(wrapped.outcome, bare.outcome);
+      }),
+      { numRuns: 500 },
     );
   });
 });

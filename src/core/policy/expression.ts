@@ -60,9 +60,10 @@ export class Expressions {
       return this.#strict ? this.#compile(`^(?:${expression})$`) : alone;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
+      // The engine's words come first, as in Kiam's answer.
       return new AppError(
         "invalid_expression",
-        `"${show(expression)}" is not an RE2 expression: ${show(why)}`,
+        `${show(why)}; namespace policy expression '${show(expression)}' permits nothing`,
         { cause: error },
       );
     }
