@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import http from "node:http";
-import net from "node:net";
-import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { AppError } from "#core/errors.ts";
@@ -224,24 +222,6 @@ describe("the metadata endpoint", { timeout: 20_000 }, () => {
     const { body } = await send(world.port, "/latest//meta-data/./placement/region");
     assert.equal(body, "upstream");
     assert.deepEqual(world.asked, ["/latest/meta-data/placement/region"]);
-  });
-
-  test("answers what is no HTTP with 400 and goes on", async () => {
-    const socket = net.connect(world.port, "127.0.0.1");
-    socket.write("rubbish\r\n\r\nmore rubbish\r\n\r\n");
-    const [answer] = (await once(socket, "data")) as [Buffer];
-    assert.match(answer.toString(), /^HTTP\/1\.1 400 /);
-    socket.destroy();
-    const giant = { headers: { "x-giant": "x".repeat(20_000) } };
-    assert.equal((await send(world.port, "/ping", giant)).status, 400);
-    assert.equal((await send(world.port, "/ping")).body, "pong");
-  });
-
-  test("answers beside 500 connections that say nothing", async () => {
-    const idle = Array.from({ length: 500 }, () => net.connect(world.port, "127.0.0.1"));
-    await Promise.all(idle.map((socket) => once(socket, "connect")));
-    assert.equal((await send(world.port, "/ping")).body, "pong");
-    for (const socket of idle) socket.destroy();
   });
 });
 

@@ -19,11 +19,12 @@ interface Case {
   readonly strict?: boolean;
   readonly externalId?: string;
   readonly hasNamespace?: boolean;
+  readonly baseArn?: string;
 }
 
 function decide(input: Case) {
   const { annotated = "myrole", permitted = ".*", strict = true, hasNamespace = true } = input;
-  const { externalId, requested = annotated ?? "" } = input;
+  const { externalId, baseArn = BASE, requested = annotated ?? "" } = input;
   const pod: Pod = {
     uid: "uid-1",
     namespace: "red",
@@ -44,7 +45,7 @@ function decide(input: Case) {
     ? { name: "red", resourceVersion: "1", permitted: permitted ?? undefined }
     : undefined;
   return decideRequest(pod, namespace, requested, {
-    baseArn: BASE,
+    baseArn,
     expressions: new Expressions(compileRe2, { strict }),
     defaultSessionName: "kiam",
     durationSeconds: 3_600,
@@ -70,6 +71,13 @@ describe("decideRequest", () => {
       name: "another role than annotated",
       annotated: "myrole",
       requested: "wrong",
+      code: "role_mismatch",
+    },
+    {
+      name: "the same ARN under another name, as Kiam does",
+      annotated: "myrole",
+      requested: `${BASE}team/myrole`,
+      baseArn: `${BASE}team/`,
       code: "role_mismatch",
     },
     { name: "without an expression", permitted: null, code: "namespace_forbids" },

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import { describe, test } from "node:test";
+import { type HttpListener, type ListenOptions, listen } from "./listen.ts";
+
+/** Answers `/ping` with its method and everything else never. */
+function serve(options: Partial<ListenOptions> = {}): Promise<HttpListener> {
+  return listen({
+    port: 0,
+    host: "127.0.0.1",
+    handler: (request, response) => {
+      request.resume();
+      if (request.url === "/ping") response.end("pong");
+    },
+    ...options,
+  });
+}
+
+/** A client that never closes its side of a connection by itself, and what it was told. */
+function dial(port: number, bytes = "") {
+  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const told = { text: "", isOver: false };
+  let wake = Promise.withResolvers<void>();
+  const note = (change: () => void): void => {
+    change();
+    wake.resolve();
+    wake = Promise.withResolvers();
+  };
+  socket.on("error", () => undefined);
+  socket.on("data", (chunk) => note(() => (told.text += String(chunk))));
+  for (const event of ["end", "close"]) socket.on(event, () => note(() => (told.isOver = true)));
+  socket.write(bytes);
+  return {
+    socket,
+    /** What was said until the condition held; the test's timeout bounds the wait. */
+    async until(condition: (told: { text: string; isOver: boolean }) => boolean): Promise<string> {
+      while (!condition(told)) await wake.promise;
+      return told.text;
+    },
+  };
+}
+
+/** What a server says to these bytes until it closes the connection. */
+async function said(port: number, bytes = ""): Promise<string> {
+  const client = dial(port, bytes);
+  const text = await client.until(({ isOver }) => isOver);
+  client.socket.destroy();
+  return text;
+}
+
+async function ping(port: number, localAddress = "127.0.0.1"): Promise<string> {
+  const request = http.get({ port, host: "127.0.0.1", path: "/ping", agent: false, localAddress });
+  const [response] = (await once(request, "response")) as [http.IncomingMessage];
+  let body = "";
+  for await (const chunk of response) body += String(chunk);
+  return body;
+}
+
+const PING = "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n";
+
+describe("listen", { timeout: 30_000 }, () => {
+  const rubbish = [
+    { name: "what is no HTTP", bytes: "rubbish\r\n\r\n", says: /^HTTP\/1\.1 400 / },
+    {
+      name: "a TLS handshake",
+      bytes: "\u0016\u0003\u0001\u0002\u0000\u0001",
+      says: /^HTTP\/1\.1 400 /,
+    },
+    {
+      name: "an unknown method",
+      bytes: "EAT / HTTP/1.1\r\nHost: a\r\n\r\n",
+      says: /^HTTP\/1\.1 400 /,
+    },
+    { name: "a wish for a tunnel", bytes: "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", says: /^$/ },
+    { name: "no host", bytes: "GET /ping HTTP/1.1\r\n\r\n", says: /^HTTP\/1\.1 400 / },
+    {
+      name: "two lengths of a body",
+      bytes: "PUT /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+      says: /^HTTP\/1\.1 400 /,
+    },
+    {
+      name: "a length and chunks",
+      bytes:
+        "PUT /ping HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      says: /^HTTP\/1\.1 400 /,
+    },
+    {
+      name: "headers of 20 kB",
+      bytes: `GET /ping HTTP/1.1\r\nHost: a\r\nX-Giant: ${"x".repeat(20_000)}\r\n\r\n`,
+      says: /^HTTP\/1\.1 431 /,
+    },
+    {
+      name: "a path of 20 kB",
+      bytes: `GET /${"x".repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`,
+      says: /^HTTP\/1\.1 431 /,
+    },
+  ];
+  for (const { name, bytes, says } of rubbish) {
+    test(`closes the connection of a client that sends ${name}, and serves others`, async () => {
+      await using listener = await serve();
+      assert.match(await said(listener.port, bytes), says);
+      assert.equal(await ping(listener.port), "pong");
+    });
+  }
+
+  test("answers what came before rubbish on the same connection, then closes it", async () => {
+    await using listener = await serve();
+    const client = dial(listener.port, PING + PING);
+    await client.until(({ text }) => text.match(/pong/g)?.length === 2);
+
+    client.socket.write("\u0000\u0001rubbish\r\n\r\n");
+
+    assert.match(await client.until(({ isOver }) => isOver), /HTTP\/1\.1 400 /);
+    client.socket.destroy();
+  });
+
+  test("is not harmed by thousands of requests in one write with rubbish at their end", async () => {
+    await using listener = await serve();
+    const flood = said(listener.port, `${PING.repeat(5_000)}rubbish\r\n\r\n`);
+    assert.equal(await ping(listener.port), "pong");
+    assert.match(await flood, /pong/);
+    assert.equal(await ping(listener.port), "pong");
+  });
+
+  test("gives a client that sends its headers slowly, or nothing, so long and not longer", async () => {
+    await using listener = await serve({ headersWithinMs: 300 });
+    const started = performance.now();
+    const slow = said(listener.port, "GET /ping HTTP/1.1\r\nHost: a\r\nX-Slow: ");
+    const silent = said(listener.port);
+
+    assert.match(await slow, /^HTTP\/1\.1 408 /);
+    assert.match(await silent, /^HTTP\/1\.1 408 /);
+    // The whole request would have ten seconds.
+    assert.ok(performance.now() - started < 8_000);
+    assert.equal(await ping(listener.port), "pong");
+  });
+
+  test("leaves no connection of a client that was refused and never closes its own side", async () => {
+    const listener = await serve();
+    const { socket, until } = dial(listener.port, "rubbish\r\n\r\n");
+    await until(({ isOver }) => isOver);
+
+    // Waits for every connection, and would cut this one only after five seconds.
+    const started = performance.now();
+    await listener[Symbol.asyncDispose]();
+    assert.ok(performance.now() - started < 2_500);
+    socket.destroy();
+  });
+
+  test("takes no more connections of one address than its share, and those of others", async () => {
+    await using listener = await serve({ perAddressMax: 3 });
+    const greedy = Array.from({ length: 3 }, () => dial(listener.port, PING));
+    for (const { until } of greedy) await until(({ text }) => text.endsWith("pong"));
+
+    assert.equal(await said(listener.port, PING), "");
+    assert.equal(await ping(listener.port, "127.0.0.2"), "pong");
+    greedy[0]?.socket.destroy();
+    // The close has to reach the server first.
+    while ((await ping(listener.port).catch(() => "")) !== "pong");
+    for (const { socket } of greedy) socket.destroy();
+  });
+
+  test("answers beside 10,000 connections that are kept and idle", async (t) => {
+    const count = Math.min(10_000, openFilesMax() - 500);
+    t.diagnostic(`${count} connections`);
+    await using listener = await serve();
+    const program = new URL("../../../test/support/idle-connections.ts", import.meta.url).pathname;
+    const idle = spawn(process.execPath, [program, String(listener.port), String(count)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const died = once(idle, "exit").then(() => ["died"]);
+    try {
+      const [word] = (await Promise.race([once(idle.stdout, "data"), died])) as [Buffer | string];
+      assert.equal(String(word), `open ${count}\n`);
+      assert.equal(await ping(listener.port), "pong");
+      assert.equal(idle.exitCode, null);
+    } finally {
+      idle.kill("SIGKILL");
+      await died;
+    }
+  });
+});
+
+/** How many files a process may open here. */
+function openFilesMax(): number {
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  return Number(/^Max open files\s+(?<soft>\d+)/m.exec(limits)?.groups?.["soft"] ?? 1_024);
+}
