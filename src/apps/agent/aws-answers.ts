@@ -9,7 +9,7 @@ import {
   tokenAnswer,
 } from "#core/imds/answers.ts";
 import { isNeverAllowed } from "#core/imds/deny-list.ts";
-import { parsePath, routeOf } from "#core/imds/path.ts";
+import { parsePath, queryValue, routeOf } from "#core/imds/path.ts";
 import { parseTtl } from "#core/imds/token.ts";
 import { httpStatus } from "#edges/http/status.ts";
 import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
@@ -41,7 +41,7 @@ export async function answerAsAws(
     const answer = textAnswer(405, "", { Allow: "GET, HEAD" });
     return { answer, handler: undefined, path };
   }
-  if (route.to === "health") return health(path, request, parts);
+  if (route.to === "health") return health(path, parsed.query, request, parts);
   const unauthorized = answerUnauthorized(request, parts);
   if (unauthorized !== undefined) return { answer: unauthorized, handler: undefined, path };
   switch (route.to) {
@@ -75,7 +75,8 @@ async function listRole(
   return textAnswer(200, role);
 }
 
-function answerToken(
+/** A new token, or why there is none; the same whatever else the answers look like. */
+export function answerToken(
   { method, headers, address }: MetadataRequest,
   { tokens }: EndpointParts,
 ): MetadataAnswer {
@@ -94,13 +95,16 @@ function answerUnauthorized(
   return isWelcome ? undefined : textAnswer(401, "");
 }
 
+/** Alive by itself; with `deep`, whether a server answers too, which is no reason to restart an agent. */
 async function health(
   path: string,
+  query: string,
   { signal }: MetadataRequest,
   { serverHealth }: EndpointParts,
 ): Promise<Answered> {
   try {
-    return { answer: textAnswer(200, await serverHealth(signal)), handler: "health", path };
+    const text = queryValue(query, "deep") ? await serverHealth(signal) : "ok";
+    return { answer: textAnswer(200, text), handler: "health", path };
   } catch (error) {
     const failure = AppError.from(error);
     return { answer: textAnswer(500, failure.message), handler: "health", path, error: failure };

@@ -2,17 +2,20 @@ import { AppError } from "#core/errors.ts";
 import type { MetadataAnswer } from "#core/imds/answers.ts";
 import { isNeverAllowed } from "#core/imds/deny-list.ts";
 import {
-  isKiamFinal,
+  isForbidden,
   kiamCleaned,
   kiamCredentials,
   kiamCredentialsFailure,
   kiamError,
+  kiamNodeUnhealthy,
   kiamRedirect,
   kiamRoleFailure,
+  kiamServerUnhealthy,
   kiamText,
 } from "#core/imds/kiam-answers.ts";
-import { badEscape, cleanPath, decodeTarget, kiamRouteOf } from "#core/imds/path.ts";
-import type { Answered } from "./aws-answers.ts";
+import { badEscape, cleanPath, decodeTarget, kiamRouteOf, queryValue } from "#core/imds/path.ts";
+import type { Credentials } from "#core/session/credentials.ts";
+import { type Answered, answerToken } from "./aws-answers.ts";
 import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
 
 /** Kiam's retry: 5 ms, half as much more each time, until the next pause would end after 5 s. */
@@ -44,83 +47,101 @@ export async function answerAsKiam(
         const answer = kiamError(500, `invalid URL escape ${JSON.stringify(bad)}`);
         return { answer, handler: "roleName", path };
       }
-      return attempt("roleName", path, parts, request, kiamRoleFailure, async () =>
-        kiamText(200, await parts.table.role(request.address, request.signal)),
+      const ask = (): Promise<string> => parts.table.role(request.address, request.signal);
+      return answered("roleName", path, kiamRoleFailure, async () =>
+        kiamText(200, await patiently(request, parts, isFinalForRole, ask)),
       );
     }
-    case "credentials":
-      return attempt("credentials", path, parts, request, kiamCredentialsFailure, async () =>
-        kiamCredentials(await parts.table.credentials(request.address, route.role, request.signal)),
+    case "credentials": {
+      const ask = (): Promise<Credentials> =>
+        parts.table.credentials(request.address, route.role, request.signal);
+      return answered("credentials", path, kiamCredentialsFailure, async () =>
+        kiamCredentials(await patiently(request, parts, isFinal, ask)),
       );
+    }
     default:
       return proxy(path, route.to === "token" && request.method === "PUT", request, parts);
   }
 }
 
-async function attempt(
+async function answered(
   handler: HandlerLabel,
   path: string,
-  { clock }: EndpointParts,
-  { signal }: MetadataRequest,
   failed: (error: AppError) => MetadataAnswer,
   answer: () => Promise<MetadataAnswer>,
 ): Promise<Answered> {
+  try {
+    return { answer: await answer(), handler, path };
+  } catch (caught) {
+    const error = AppError.from(caught);
+    return { answer: failed(error), handler, path, error };
+  }
+}
+
+/** Asks again and again for as long as Kiam does. */
+async function patiently<T>(
+  { signal }: MetadataRequest,
+  { clock }: EndpointParts,
+  final: (error: AppError) => boolean,
+  ask: () => Promise<T>,
+): Promise<T> {
   const until = clock.now() + LONGEST_MS;
   for (let pause = FIRST_PAUSE_MS; ; pause *= GROWTH) {
     try {
-      return { answer: await answer(), handler, path };
+      return await ask();
     } catch (caught) {
       const error = AppError.from(caught);
-      const isFinal = isKiamFinal(error) || (handler === "roleName" && error.code === "no_role");
-      if (isFinal || signal.aborted || clock.now() + pause > until) {
-        return { answer: failed(error), handler, path, error };
-      }
+      if (final(error) || signal.aborted || clock.now() + pause > until) throw error;
     }
     await clock.sleep(pause, signal);
   }
 }
 
+/** Only policy is final to Kiam. What waits in a crowd already is not made to wait longer. */
+function isFinal(error: AppError): boolean {
+  return isForbidden(error) || error.code === "overloaded";
+}
+
+/** An annotation that is not there is an answer to "which role?", and an error to a role's request. */
+function isFinalForRole(error: AppError): boolean {
+  return error.code === "no_role" || isFinal(error);
+}
+
+/** `deep` asks a server first; then the node's own metadata must be readable. */
 async function health(
   path: string,
   query: string,
-  { signal }: MetadataRequest,
-  { serverHealth, upstream }: EndpointParts,
+  request: MetadataRequest,
+  parts: EndpointParts,
 ): Promise<Answered> {
-  try {
-    if (new URLSearchParams(query).get("deep")) await serverHealth(signal);
-    const { body } = await upstream("/latest/meta-data/instance-id", signal);
-    return { answer: kiamText(200, body), handler: "health", path };
-  } catch (caught) {
-    const error = AppError.from(caught);
-    return { answer: kiamError(500, error.message), handler: "health", path, error };
+  const { signal } = request;
+  if (queryValue(query, "deep")) {
+    const ask = (): Promise<string> => parts.serverHealth(signal);
+    const server = await answered("health", path, kiamServerUnhealthy, async () =>
+      kiamText(200, await patiently(request, parts, isFinal, ask)),
+    );
+    if (server.error !== undefined) return server;
   }
+  return answered("health", path, kiamNodeUnhealthy, async () =>
+    kiamText(200, (await parts.upstream("/latest/meta-data/instance-id", signal)).body),
+  );
 }
 
 /** Only Kiam's token pass-through and allowed paths; the deny-list holds here as well. */
 async function proxy(
   path: string,
   isToken: boolean,
-  { address, headers, signal }: MetadataRequest,
+  request: MetadataRequest,
   parts: EndpointParts,
 ): Promise<Answered> {
-  if (isToken) {
-    // A token of ours serves the clients that ask for one, and no pod reaches the node's service.
-    const ttl = Number(headers["x-aws-ec2-metadata-token-ttl-seconds"] ?? 21_600);
-    const token = parts.tokens.issue(address, Number.isFinite(ttl) ? ttl : 21_600);
-    const answer = kiamText(200, token);
-    const named = { "x-aws-ec2-metadata-token-ttl-seconds": String(ttl) };
-    return {
-      answer: { ...answer, headers: { ...answer.headers, ...named } },
-      handler: "proxy",
-      path,
-    };
-  }
+  // A token of ours serves clients as one of the node's would, and no pod reaches the node's service.
+  if (isToken) return { answer: answerToken(request, parts), handler: "proxy", path };
   if (isNeverAllowed(path) || !parts.allow(path)) {
     const message = `request blocked by allow-route-regexp ${JSON.stringify(parts.allowSource)}: ${path}`;
     return { answer: kiamError(404, message), handler: "proxy", path, isBlocked: true };
   }
   try {
-    const { status, contentType, body } = await parts.upstream(path, signal);
+    const { status, contentType, body } = await parts.upstream(path, request.signal);
     const answer = { status, headers: { "Content-Type": contentType }, body };
     return { answer, handler: "proxy", path };
   } catch (caught) {

@@ -63,6 +63,7 @@ async function serve(
         timeoutMs: settings.grpcKeepaliveTimeoutDuration,
         permitWithoutStream: settings.grpcKeepalivePermitWithoutStream,
       },
+      connectMs: settings.gatewayTimeoutCreation,
       clock,
       random,
       signal,

@@ -1,109 +1,30 @@
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
-import http from "node:http";
+import { once } from "node:events";
+import net from "node:net";
+import { networkInterfaces } from "node:os";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { AppError } from "#core/errors.ts";
-import { isNeverAllowed } from "#core/imds/deny-list.ts";
-import { parsePath } from "#core/imds/path.ts";
-import { Tokens } from "#core/imds/token.ts";
-import { Secret } from "#core/secret.ts";
-import type { Credentials } from "#core/session/credentials.ts";
-import { type HttpListener, listen } from "#edges/http/listen.ts";
-import { FakeClock } from "#test/fake-clock.ts";
-import { metadataEndpoint } from "./metadata-endpoint.ts";
+import {
+  CREDENTIALS,
+  CREDENTIALS_JSON,
+  type EndpointWorld,
+  LEAKS,
+  type Reply,
+  send,
+  serveEndpoint,
+} from "#test/metadata-endpoint.ts";
 
 const LIST = "/latest/meta-data/iam/security-credentials";
 const TTL = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN = "x-aws-ec2-metadata-token";
 
-const CREDENTIALS: Credentials = {
-  accessKeyId: "ASIA1",
-  secretAccessKey: new Secret("a<secret>"),
-  sessionToken: new Secret("token"),
-  issuedAt: Date.UTC(2026, 0, 1),
-  expiresAt: Date.UTC(2026, 0, 1, 1),
-};
-
-interface World {
-  role: string | AppError;
-  credentials: Credentials | AppError;
-  readonly asked: string[];
-  readonly port: number;
-  readonly clock: FakeClock;
-}
-
-async function serve(options: { kiamCompatible?: boolean; requireImdsv2?: boolean } = {}) {
-  const clock = new FakeClock();
-  const asked: string[] = [];
-  const world: { role: string | AppError; credentials: Credentials | AppError } = {
-    role: "path/my-role",
-    credentials: CREDENTIALS,
-  };
-  const orThrow = <T>(value: T | AppError): T => {
-    if (value instanceof AppError) throw value;
-    return value;
-  };
-  const listener: HttpListener = await listen({
-    port: 0,
-    host: "127.0.0.1",
-    handler: metadataEndpoint({
-      table: {
-        role: async () => orThrow(world.role),
-        credentials: async (_address, role) => {
-          if (role !== "path/my-role") throw new AppError("role_mismatch", "another role");
-          return orThrow(world.credentials);
-        },
-      },
-      tokens: new Tokens({
-        sign: (bytes) => createHmac("sha256", "key").update(bytes).digest(),
-        clock,
-      }),
-      upstream: async (path) => {
-        asked.push(path);
-        return { status: 200, contentType: "text/plain", body: "upstream" };
-      },
-      allow: () => true,
-      allowSource: ".*",
-      requireImdsv2: options.requireImdsv2 ?? false,
-      kiamCompatible: options.kiamCompatible ?? false,
-      allowIpQuery: false,
-      serverHealth: async () => "ok",
-      clock,
-      observe: () => {},
-    }),
-  });
-  return { listener, world: Object.assign(world, { asked, port: listener.port, clock }) as World };
-}
-
-interface Reply {
-  readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: string;
-}
-
-function send(port: number, path: string, options: http.RequestOptions = {}): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    http
-      .request({ port, host: "127.0.0.1", path, agent: false, ...options }, (response) => {
-        let body = "";
-        response.on("data", (chunk) => (body += String(chunk)));
-        response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-        );
-      })
-      .on("error", reject)
-      .end();
-  });
-}
-
 describe("the metadata endpoint", { timeout: 20_000 }, () => {
-  let world: World;
-  let listener: HttpListener;
+  let world: EndpointWorld;
   before(async () => {
-    ({ listener, world } = await serve());
+    world = await serveEndpoint();
   });
-  after(() => listener[Symbol.asyncDispose]());
+  after(() => world[Symbol.asyncDispose]());
 
   for (const path of [LIST, `${LIST}/`, "/2016-09-02/meta-data/iam/security-credentials/"]) {
     test(`names the role at ${path}, without a newline and without a redirect`, async () => {
@@ -117,10 +38,7 @@ describe("the metadata endpoint", { timeout: 20_000 }, () => {
     test(`gives credentials at ${path}, one line as Kiam writes it`, async () => {
       const { status, body } = await send(world.port, path);
       assert.equal(status, 200);
-      assert.equal(
-        body,
-        '{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"ASIA1","SecretAccessKey":"a\\u003csecret\\u003e","Token":"token","Expiration":"2026-01-01T01:00:00Z","LastUpdated":"2026-01-01T00:00:00Z"}\n',
-      );
+      assert.equal(body, CREDENTIALS_JSON);
     });
   }
 
@@ -180,7 +98,36 @@ describe("the metadata endpoint", { timeout: 20_000 }, () => {
     assert.equal((await withToken(put.body)).status, 401);
   });
 
-  for (const ttl of ["0", "21601", "x", "", "-1", "1.5"]) {
+  for (const path of ["/latest/api/token/", "/2021-07-15/api/token", "//latest/api/token"]) {
+    test(`issues a token at ${path} for the longest life there is`, async () => {
+      const put = await send(world.port, path, { method: "PUT", headers: { [TTL]: "21600" } });
+      assert.deepEqual([put.status, put.headers[TTL]], [200, "21600"]);
+      assert.equal(put.headers["content-type"], "text/plain");
+    });
+  }
+
+  test("refuses a token to a request that names no life, and to every method but PUT", async () => {
+    assert.equal((await send(world.port, "/latest/api/token", { method: "PUT" })).status, 400);
+    for (const method of ["GET", "POST", "HEAD", "DELETE"]) {
+      const headers = { [TTL]: "60" };
+      const reply = await send(world.port, "/latest/api/token", { method, headers });
+      assert.deepEqual([reply.status, reply.headers.allow], [405, "PUT"]);
+    }
+  });
+
+  test("refuses a token that nobody issued wherever it is shown, and asks nobody", async () => {
+    world.asked.length = 0;
+    world.addresses.length = 0;
+    for (const path of [`${LIST}/`, `${LIST}/path/my-role`, "/latest/meta-data/instance-id"]) {
+      for (const token of ["", "x", "a.b", "0.0", "zzzzzzzzzzz.0", "x".repeat(5_000)]) {
+        const reply = await send(world.port, path, { headers: { [TOKEN]: token } });
+        assert.equal(reply.status, 401, `${path} ${token}`);
+      }
+    }
+    assert.deepEqual([world.asked, world.addresses], [[], []]);
+  });
+
+  for (const ttl of ["0", "21601", "x", "", "-1", "1.5", " ", "60 60", "1e3", "0x10"]) {
     test(`refuses a token for ${ttl || "nothing"} seconds`, async () => {
       const headers = { [TTL]: ttl };
       const reply = await send(world.port, "/latest/api/token", { method: "PUT", headers });
@@ -194,22 +141,7 @@ describe("the metadata endpoint", { timeout: 20_000 }, () => {
     assert.equal(reply.status, 403);
   });
 
-  const leaks = [
-    `${LIST}/x%0a`,
-    "/latest/meta-data/iam%0a/security-credentials/",
-    "/latest/meta-data/iam;a/security-credentials/",
-    "/latest/meta-data/iam/security-credentials%20/",
-    "/latest/meta-data/iam/info",
-    "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance",
-    "/latest/user-data",
-    "/latest//user-data/",
-    "/latest/%75ser-data",
-    "/latest/%2575ser-data",
-    "/latest/meta-data/../user-data",
-    "/latest/USER-DATA",
-    "/latest/meta-data/public-keys/",
-  ];
-  for (const path of leaks) {
+  for (const path of LEAKS) {
     test(`never asks upstream for ${path}, although everything is allowed`, async () => {
       world.asked.length = 0;
       await send(world.port, path);
@@ -223,64 +155,113 @@ describe("the metadata endpoint", { timeout: 20_000 }, () => {
     assert.equal(body, "upstream");
     assert.deepEqual(world.asked, ["/latest/meta-data/placement/region"]);
   });
+
+  test("is alive by itself, and says with deep what a server says", async () => {
+    world.server = new AppError("server_unavailable", "No server answered within 900 ms");
+    const shallow = await send(world.port, "/health");
+    const deep = await send(world.port, "/health?deep=1");
+    world.server = "ok";
+
+    assert.deepEqual([shallow.status, shallow.body], [200, "ok"]);
+    assert.deepEqual([deep.status, deep.body], [500, "No server answered within 900 ms"]);
+    const healed = await send(world.port, "/health?deep=1");
+    assert.deepEqual([healed.status, healed.body], [200, "ok"]);
+    assert.equal((await send(world.port, "/health/?deep=")).status, 200);
+  });
+
+  for (const method of ["GET", "HEAD", "PUT", "POST"]) {
+    test(`answers /ping and /ping/ to ${method}`, async () => {
+      for (const path of ["/ping", "/ping/"]) {
+        const { status, body } = await send(world.port, path, { method });
+        assert.deepEqual([status, body], [200, method === "HEAD" ? "" : "pong"]);
+      }
+    });
+  }
+
+  for (const method of ["POST", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND"]) {
+    test(`tells ${method} which methods there are, and asks nobody`, async () => {
+      world.asked.length = 0;
+      world.addresses.length = 0;
+      for (const path of [`${LIST}/`, `${LIST}/path/my-role`, "/latest/meta-data/instance-id"]) {
+        const { status, headers } = await send(world.port, path, { method });
+        assert.deepEqual([status, headers.allow], [405, "GET, HEAD"]);
+      }
+      assert.deepEqual([world.asked, world.addresses], [[], []]);
+    });
+  }
+
+  test("believes neither the query nor a header that names an address", async () => {
+    world.addresses.length = 0;
+    const headers = {
+      "x-forwarded-for": "10.0.0.9",
+      forwarded: "for=10.0.0.9",
+      "x-real-ip": "10.0.0.9",
+    };
+    await send(world.port, `${LIST}/?ip=10.0.0.9`, { headers });
+    assert.deepEqual([...new Set(world.addresses)], ["127.0.0.1"]);
+  });
+
+  test("never redirects and never crashes, whatever the path", async () => {
+    const words =
+      "/ // . .. latest meta-data iam security-credentials %2f % %00 path my-role ? # : http:// api token";
+    const part = fc.constantFrom(...words.split(" "));
+    await fc.assert(
+      fc.asyncProperty(fc.array(part, { maxLength: 8 }), async (parts) => {
+        const { status } = await send(world.port, `/${parts.join("")}`);
+        assert.ok([200, 400, 404, 405].includes(status), `${status}`);
+      }),
+    );
+  });
 });
 
 describe("the metadata endpoint that requires IMDSv2", { timeout: 10_000 }, () => {
-  test("refuses a request without a token", async () => {
-    const { listener, world } = await serve({ requireImdsv2: true });
-    assert.equal((await send(world.port, `${LIST}/`)).status, 401);
-    await listener[Symbol.asyncDispose]();
+  test("refuses what has no token, pings and health checks excepted", async () => {
+    await using world = await serveEndpoint({ requireImdsv2: true });
+    const put = await send(world.port, "/latest/api/token", {
+      method: "PUT",
+      headers: { [TTL]: "60" },
+    });
+    for (const path of [`${LIST}/`, `${LIST}/path/my-role`, "/latest/meta-data/instance-id"]) {
+      assert.equal((await send(world.port, path)).status, 401);
+      const headers = { [TOKEN]: put.body };
+      assert.equal((await send(world.port, path, { headers })).status, 200);
+    }
+    assert.equal((await send(world.port, "/ping")).status, 200);
+    assert.equal((await send(world.port, "/health?deep=1")).status, 200);
   });
 });
 
-describe("the metadata endpoint that answers as Kiam", { timeout: 10_000 }, () => {
-  test("redirects, and writes errors in Kiam's words", async () => {
-    const { listener, world } = await serve({ kiamCompatible: true });
-    const redirect = await send(world.port, LIST);
-    assert.deepEqual([redirect.status, redirect.headers["location"]], [301, `${LIST}/`]);
-    const cleaned = await send(world.port, "//latest/x?a=b");
-    assert.deepEqual([cleaned.status, cleaned.headers["location"]], [301, "/latest/x?a=b"]);
-    const mismatch = await send(world.port, `${LIST}/other`);
-    assert.deepEqual(
-      [mismatch.status, mismatch.body],
-      [500, "error fetching credentials: forbidden by policy\n"],
-    );
-    world.role = new AppError("no_role", "none");
-    const empty = await send(world.port, `${LIST}/`);
-    assert.deepEqual([empty.status, empty.body], [404, "empty role\n"]);
-    await listener[Symbol.asyncDispose]();
+describe("whose request it is", { timeout: 10_000 }, () => {
+  test("is the query's word only where that is allowed", async () => {
+    await using world = await serveEndpoint({ allowIpQuery: true });
+    await send(world.port, `${LIST}/path/my-role?ip=10.0.0.9`);
+    await send(world.port, `${LIST}/path/my-role?ip=`);
+    assert.deepEqual(world.addresses, ["10.0.0.9", "127.0.0.1"]);
   });
-});
 
-describe("the deny-list", () => {
-  test("lets no encoding of a path to credentials through", () => {
-    const spelled = fc
-      .constantFrom("/latest/user-data", "/latest/meta-data/iam/security-credentials/node-role")
-      .chain((path) =>
-        fc
-          .array(fc.constantFrom("plain", "encoded", "twice", "upper"), {
-            minLength: path.length,
-            maxLength: path.length,
-          })
-          .map((ways) =>
-            path
-              .split("")
-              .map((character, index) => {
-                const hex = (character.codePointAt(0) ?? 0).toString(16);
-                if (character === "/") return index % 3 === 0 ? "//" : "/./";
-                if (ways[index] === "encoded") return `%${hex}`;
-                if (ways[index] === "twice") return `%25${hex}`;
-                return ways[index] === "upper" ? character.toUpperCase() : character;
-              })
-              .join(""),
-          ),
-      );
-    fc.assert(
-      fc.property(spelled, (target) => {
-        const parsed = parsePath(target);
-        assert.ok(!parsed.ok || isNeverAllowed(parsed.path));
-      }),
-      { numRuns: 5_000 },
-    );
+  const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+    all?.some(({ address }) => address === "::1"),
+  );
+  const skip = hasIpv6 ? false : "this machine has no address ::1";
+  test("is one address, with IPv4 and IPv6 on one port", { skip }, async () => {
+    await using world = await serveEndpoint({ host: "::" });
+    for (const host of ["127.0.0.1", "::1"])
+      await send(world.port, `${LIST}/path/my-role`, { host });
+    assert.deepEqual(world.addresses, ["127.0.0.1", "::1"]);
+  });
+
+  test("does not matter any more when it leaves before the answer", async () => {
+    await using world = await serveEndpoint({ kiamCompatible: true });
+    world.credentials = new AppError("pod_not_found", "nobody");
+    const socket = net.connect(world.port, "127.0.0.1");
+    socket.write(`GET ${LIST}/path/my-role HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await once(socket, "connect");
+    while (world.addresses.length === 0) await world.clock.advance(0);
+
+    socket.destroy();
+
+    while (world.clock.sleeping > 0) await world.clock.advance(0);
+    assert.equal((await send(world.port, "/ping")).body, "pong");
+    assert.equal(world.events.filter(({ handler }) => handler === "credentials").length, 0);
   });
 });

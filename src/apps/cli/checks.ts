@@ -1,9 +1,21 @@
 import { formatDuration } from "#runtime/settings/duration.ts";
+import type { AgentSettings } from "../agent/settings.ts";
 import type { ServerSettings } from "../server/settings.ts";
 import type { CrossCheck } from "./command.ts";
 
 const LEAST_MS = 900_000;
 const MOST_MS = 43_200_000;
+
+/** The agent's rules about several settings at once. */
+export function checkAgent({ requireImdsv2, kiamCompatibleAnswers }: AgentSettings): CrossCheck {
+  const problems =
+    requireImdsv2 && kiamCompatibleAnswers
+      ? [
+          "require-imdsv2 cannot be had with kiam-compatible-answers, since Kiam answers without a token: leave one of them out",
+        ]
+      : [];
+  return { problems, warnings: [] };
+}
 
 /** The server's rules about several settings at once (specs: kiam.md §1.5). */
 export function checkServer(settings: ServerSettings): CrossCheck {

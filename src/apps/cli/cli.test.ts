@@ -186,6 +186,41 @@ describe("a command line", () => {
       line: `server ${TLS} --session-duration=15m --session-refresh=15m`,
       says: "must be less than session-duration (15m), or sessions would never be renewed: leave it out, or set it to 7m30s",
     },
+    { line: `agent ${TLS} --host=a --port=65536`, says: "--port must be at most 65535, got 65536" },
+    { line: `agent ${TLS} --host=a --port=-1`, says: "--port must be at least 0, got -1" },
+    {
+      line: `agent ${TLS} --host=a --grpc-keepalive-time-duration=1ms`,
+      says: "--grpc-keepalive-time-duration must be at least 100ms, got 1ms",
+    },
+    {
+      line: `agent ${TLS} --host=a --server-address=kiam-server`,
+      says: "address 'kiam-server' is not host:port",
+    },
+    {
+      line: `agent ${TLS} --host=a --whitelist-route-regexp=a --allow-route-regexp=b`,
+      says: "flag 'allow-route-regexp' cannot be repeated",
+    },
+    {
+      line: `agent ${TLS} --host=a --iptables --no-iptables`,
+      says: "flag 'iptables' cannot be repeated",
+    },
+    {
+      line: `agent ${TLS} --host=a --require-imdsv2 --kiam-compatible-answers`,
+      says: "leave one of them out",
+    },
+    { line: "agent --cert=/tls/cert --key", says: "expected argument for flag '--key'" },
+    { line: `agent ${TLS} --host=a -p`, says: "unknown short flag '-p'" },
+    { line: `health ${TLS} --timeout=0s`, says: "--timeout must be at least 1ms, got 0s" },
+    { line: `health ${TLS} --host=a`, says: "unknown long flag '--host'" },
+    { line: `server ${TLS} --fetchers=0`, says: "--fetchers must be at least 1, got 0" },
+    {
+      line: `server ${TLS} --session-duration=13h`,
+      says: "session-duration should be at most 12 hours",
+    },
+    {
+      line: `server ${TLS} --session-refresh=2h`,
+      says: "session-refresh (2h) must be less than session-duration (1h), or sessions would never be renewed: leave it out, or set it to 30m",
+    },
     {
       line: `server ${TLS} --role-base-arn=arn:aws:iam::1:role`,
       says: "is not a prefix of role ARNs",

@@ -1,7 +1,7 @@
 import { AGENT_SETTINGS } from "../agent/settings.ts";
 import { HEALTH_SETTINGS } from "../health/settings.ts";
 import { SERVER_SETTINGS } from "../server/settings.ts";
-import { checkServer } from "./checks.ts";
+import { checkAgent, checkServer } from "./checks.ts";
 import type { Command } from "./command.ts";
 
 /** Every command; each one's code is loaded only when it runs. */
@@ -9,6 +9,7 @@ export const COMMANDS = {
   agent: {
     summary: "run the agent",
     settings: AGENT_SETTINGS,
+    check: checkAgent,
     load: () => import("../agent/main.ts"),
   },
   server: {

@@ -30,7 +30,9 @@ export async function main(settings: HealthSettings): Promise<number> {
           keepalive: {
             timeMs: settings.grpcKeepaliveTimeDuration,
             timeoutMs: settings.grpcKeepaliveTimeoutDuration,
+            permitWithoutStream: settings.grpcKeepalivePermitWithoutStream,
           },
+          connectMs: settings.gatewayTimeoutCreation,
           clock,
           random: Math.random,
           signal: either,

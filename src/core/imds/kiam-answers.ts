@@ -44,13 +44,23 @@ export function kiamCredentialsFailure(error: AppError): MetadataAnswer {
   return kiamError(500, `error fetching credentials: ${credentialsText(error)}`);
 }
 
-/** Whether Kiam would not try again: only a refusal by policy is final. */
-export function isKiamFinal(error: AppError): boolean {
+/** What Kiam answers when a deep health check finds no healthy server. */
+export function kiamServerUnhealthy(error: AppError): MetadataAnswer {
+  return kiamError(500, rpcText(error));
+}
+
+/** What Kiam answers when a health check cannot read the node's metadata. */
+export function kiamNodeUnhealthy(error: AppError): MetadataAnswer {
+  return kiamError(500, `couldn't read metadata response: ${error.message}`);
+}
+
+/** Whether the policy refused, which is the only refusal of credentials after which Kiam does not try again. */
+export function isForbidden(error: AppError): boolean {
   return error.code === "namespace_forbids" || error.code === "role_mismatch";
 }
 
 function credentialsText(error: AppError): string {
-  if (isKiamFinal(error)) return "forbidden by policy";
+  if (isForbidden(error)) return "forbidden by policy";
   if (error.code === "pod_not_found") return "no pod found";
   return rpcText(error);
 }
@@ -60,10 +70,13 @@ function rpcText(error: AppError): string {
     case "pod_not_found":
       return "rpc error: code = Unknown desc = pod not found";
     case "pod_ambiguous":
+    case "host_network":
       return "rpc error: code = Unknown desc = multiple running pods found";
     case "no_role":
       return "rpc error: code = Unknown desc = role can't be empty";
     case "server_unavailable":
+    case "not_ready":
+    case "overloaded":
       return `rpc error: code = Unavailable desc = ${error.message}`;
     default:
       return `rpc error: code = Unknown desc = ${error.message}`;

@@ -34,6 +34,8 @@ export interface KiamServersOptions {
   readonly totalMs?: number;
   /** Milliseconds between two resolutions of the name; 5 s by default. */
   readonly resolveMs?: number;
+  /** Milliseconds that connecting to one server may take; 1 s by default. */
+  readonly connectMs?: number;
   /** Pauses between connections that fail; 100 ms to 2 s by default. */
   readonly pause?: Pause;
 }
@@ -85,7 +87,7 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
     resolve: options.resolve ?? lookupAll,
     resolveMs: options.resolveMs ?? RESOLVE_MS,
     pause: options.pause ?? PAUSE,
-    connectMs: CONNECT_MS,
+    connectMs: options.connectMs ?? CONNECT_MS,
   });
   const reload = tls.subscribe(() => lines.hurry());
   let closed: Promise<void> | undefined;
