@@ -14,7 +14,7 @@ import { protobuf, rawCall, rpcWorld, SERVER_NAME } from "#test/rpc.ts";
 const ROLE = "/kiam.KiamService/GetPodRole";
 const CREDENTIALS = "/kiam.KiamService/GetPodCredentials";
 const HEALTH = "/kiam.KiamService/GetHealth";
-const TIMEOUT = { timeout: 8_000 };
+const TIMEOUT = { timeout: 30_000 };
 
 let world: Awaited<ReturnType<typeof rpcWorld>>;
 before(async () => {
@@ -359,6 +359,19 @@ describe("serveKiam and connections", TIMEOUT, () => {
     assert.equal((await answer).message, protobuf({ 1: "late" }).toString("hex"));
     await stopped;
     await assert.rejects(once(connectTcp(server.port, "127.0.0.1"), "connect"));
+  });
+
+  test("closes a connection too that was in its handshake when it was stopped", async () => {
+    const server = await world.serve({});
+    const session = world.dial(server.port);
+    const closed = once(session, "close");
+    // To the client the handshake is over before the server has seen its last message.
+    await once(session, "connect");
+
+    const started = performance.now();
+    await server[Symbol.asyncDispose]();
+    await closed;
+    assert.ok(performance.now() - started < 4_000);
   });
 
   test("cuts calls that don't end within the time for draining", async () => {

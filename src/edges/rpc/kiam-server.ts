@@ -83,12 +83,15 @@ export async function serveKiam(options: KiamServerOptions): Promise<KiamServer>
       reload[Symbol.dispose]();
       const closed = once(server, "close");
       server.close();
-      await Promise.all([...sessions].map((session) => session.close(drainMs)));
-      // Connections that never became a session: in the handshake, or garbage.
-      await Promise.race([
-        closed,
-        clock.sleep(HANDSHAKE_MS, AbortSignal.timeout(HANDSHAKE_MS)),
-      ]).catch(() => undefined);
+      const closeAll = () => Promise.all([...sessions].map((session) => session.close(drainMs)));
+      // A connection that was in its handshake is a session only now.
+      server.on("session", () => void closeAll());
+      await closeAll();
+      // What never becomes one, such as garbage, has the time of a handshake.
+      const done = new AbortController();
+      const patience = AbortSignal.any([done.signal, AbortSignal.timeout(HANDSHAKE_MS)]);
+      await Promise.race([closed, clock.sleep(HANDSHAKE_MS, patience)]).catch(() => undefined);
+      done.abort();
     })();
     return drained;
   };

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
+import { readAlikeTwice } from "./read-alike-twice.ts";
 import { TLS_FILE_BYTES_MAX, parseTlsMaterial, unusable } from "./tls-material.ts";
 import type { TlsMaterial, TlsPaths } from "./tls-material.ts";
 
@@ -52,7 +53,7 @@ const SETTLE_MS = 50;
  */
 export async function watchTlsFiles(options: TlsFilesOptions): Promise<TlsFiles> {
   const { observe, onChange } = options;
-  let current = parseTlsMaterial(options, await readFiles(options), options.clock.now());
+  let current = parseTlsMaterial(options, await readSet(options), options.clock.now());
   const listeners = new Set<() => void>();
   const use = (material: TlsMaterial): void => {
     current = material;
@@ -91,12 +92,9 @@ async function follow(
   while (!signal.aborted) {
     try {
       await hints.within(pollMs, clock, signal);
-      const files = await readFiles(options);
-      if (isSame(files, current())) {
-        complaint = "";
-        continue;
+      if (!isSame(await readFiles(options), current())) {
+        use(parseTlsMaterial(options, await readSet(options), clock.now()));
       }
-      use(parseTlsMaterial(options, files, clock.now()));
       complaint = "";
     } catch (error) {
       if (signal.aborted) return;
@@ -137,6 +135,13 @@ function hintsOf(paths: TlsPaths) {
 }
 
 type Files = Pick<TlsMaterial, "cert" | "key" | "ca">;
+
+/** The three files as they are at one moment: a swap between two of them would mix an old and a new set. */
+async function readSet(paths: TlsPaths): Promise<Files> {
+  const files = await readAlikeTwice(() => readFiles(paths), isSame);
+  if (files !== undefined) return files;
+  throw unusable(paths.cert, "it and the files beside it change all the time");
+}
 
 async function readFiles({ cert, key, ca }: TlsPaths): Promise<Files> {
   return { cert: await readBounded(cert), key: await readBounded(key), ca: await readBounded(ca) };
