@@ -35,6 +35,8 @@ export interface StsSimulator extends AsyncDisposable {
   throttle(isOn: boolean): void;
   /** Misbehaves until told otherwise; undefined heals it. */
   fail(fault: StsFault | undefined): void;
+  /** How far its clock is ahead of this machine's; requests that are five minutes off are refused. */
+  clockAhead(seconds: number): void;
   /** Life of what it issues, counted from now; may be negative. Undefined: as asked for. */
   lifeSeconds(seconds: number | undefined): void;
 }
@@ -46,6 +48,8 @@ interface Key {
 }
 
 const BODY_MAX = 65_536;
+/** How far a request's time may be from STS's own. */
+const SKEW_MS_MAX = 300_000;
 const XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /** Starts it on a free port of 127.0.0.1. */
@@ -70,6 +74,7 @@ export async function startSts(options: StsOptions = {}): Promise<StsSimulator> 
       void (isDenied ? sts.denied.add(roleArn) : sts.denied.delete(roleArn)),
     throttle: (isOn) => void (sts.isThrottling = isOn),
     fail: (fault) => void (sts.fault = fault),
+    clockAhead: (seconds) => void (sts.aheadMs = seconds * 1_000),
     lifeSeconds: (seconds) => void (sts.life = seconds),
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
@@ -87,6 +92,7 @@ class Sts {
   isThrottling = false;
   fault: StsFault | undefined;
   life: number | undefined;
+  aheadMs = 0;
   readonly #account: string;
   readonly #keys = new Map<string, Key>();
 
@@ -115,6 +121,12 @@ class Sts {
     if (!signed.isBy(key.secret)) {
       return refuse(response, 403, "SignatureDoesNotMatch", "The signature does not match.");
     }
+    response.setHeader("date", new Date(this.#now()).toUTCString());
+    if (Math.abs(signed.at - this.#now()) > SKEW_MS_MAX) {
+      const when = signed.at < this.#now() ? "expired" : "not yet current";
+      const message = `Signature ${when}: ${new Date(signed.at).toISOString()} is not within 5 min. of ${new Date(this.#now()).toISOString()}`;
+      return refuse(response, 403, "SignatureDoesNotMatch", message);
+    }
     const parameters = new URLSearchParams(body);
     switch (parameters.get("Action")) {
       case "GetCallerIdentity":
@@ -128,6 +140,10 @@ class Sts {
       default:
         return refuse(response, 400, "InvalidAction", "No such action.");
     }
+  }
+
+  #now(): number {
+    return Date.now() + this.aheadMs;
   }
 
   #assumeRole(parameters: URLSearchParams, caller: Key, response: ServerResponse): void {
@@ -157,7 +173,7 @@ class Sts {
     this.#keys.set(id, { secret, arn, token });
     const externalId = parameters.get("ExternalId") ?? undefined;
     this.calls.push({ roleArn, sessionName, externalId, durationSeconds, callerArn: caller.arn });
-    const ends = new Date(Date.now() + (this.life ?? durationSeconds) * 1_000);
+    const ends = new Date(this.#now() + (this.life ?? durationSeconds) * 1_000);
     const expiration = ends.toISOString().replace(/\.\d+Z$/, "Z");
     answer(
       response,

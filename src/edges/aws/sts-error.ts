@@ -21,6 +21,8 @@ const DENIED = new Set([
   "NoSuchEntity",
 ]);
 
+const OFF_TIME = /^Signature (?:expired|not yet current)/;
+
 /**
  * What an SDK failure means to the session table. The message is for the pod's owners: AWS's code
  * and sentence without request ids, or one of ours that holds neither hosts nor bodies.
@@ -31,7 +33,7 @@ export function stsError(error: unknown): AppError {
   const code = codeOf(name, status);
   const text =
     code === "sts_unavailable"
-      ? `STS cannot be used: ${explain(name, status)}`
+      ? `STS cannot be used: ${explain(name, message, status)}`
       : `${name}: ${withoutRequestId(message)}`;
   return new AppError(code, text, { cause: error });
 }
@@ -61,18 +63,20 @@ function codeOf(name: string, status: number | undefined): ErrorCode {
   return DENIED.has(name) ? "sts_denied" : "sts_unavailable";
 }
 
-function explain(name: string, status: number | undefined): string {
+function explain(name: string, message: string, status: number | undefined): string {
   if (name === "ExpiredToken" || name === "ExpiredTokenException") {
     return "the server's own credentials have expired";
   }
   if (name === "CredentialsProviderError") {
     return "the server has no AWS credentials of its own";
   }
+  // STS has no code of its own for a request from another time.
+  const isOffTime = name === "SignatureDoesNotMatch" && OFF_TIME.test(message);
+  if (isOffTime || name === "RequestExpired" || name === "RequestTimeTooSkewed") {
+    return "the server's clock is off";
+  }
   if (name === "SignatureDoesNotMatch" || name === "InvalidClientTokenId") {
     return `it does not accept the server's own credentials (${name})`;
-  }
-  if (name === "RequestExpired" || name === "RequestTimeTooSkewed") {
-    return "the server's clock is off";
   }
   const answer = status === undefined ? "it could not be reached" : `it answered ${status}`;
   return `${answer} (${name})`;

@@ -83,7 +83,7 @@ describe("stsIssuer", { timeout: 20_000 }, () => {
     sts.throttle(false);
   });
 
-  const faults: StsFault[] = ["html", "truncated", "reset", 500, 503];
+  const faults: StsFault[] = ["html", "truncated", "reset", 302, 400, 403, 407, 500, 503];
   for (const fault of faults) {
     test(`takes ${fault} as an outage, in a sentence without the body`, async () => {
       sts.fail(fault);
@@ -101,6 +101,29 @@ describe("stsIssuer", { timeout: 20_000 }, () => {
     await assert.rejects(issue(), { code: "sts_unavailable", message: /clocks/ });
     sts.lifeSeconds(undefined);
   });
+
+  for (const seconds of [400, -400]) {
+    test(`says that the clock is off by ${seconds} s, and goes by STS's own from then on`, async () => {
+      sts.clockAhead(seconds);
+      const one = client(sts);
+
+      await assert.rejects(issue(one), {
+        code: "sts_unavailable",
+        message: "STS cannot be used: the server's clock is off",
+      });
+      const { expiresAt } = await issue(one);
+
+      assert.ok(Math.abs(expiresAt - Date.now() - (3_600 + seconds) * 1_000) < 10_000);
+      sts.clockAhead(0);
+    });
+
+    test(`takes a clock that is off by less than five minutes (${seconds / 2} s)`, async () => {
+      sts.clockAhead(seconds / 2);
+      const { expiresAt } = await issue();
+      assert.ok(Math.abs(expiresAt - Date.now() - (3_600 + seconds / 2) * 1_000) < 10_000);
+      sts.clockAhead(0);
+    });
+  }
 
   test("ends with the signal while STS hangs", async () => {
     sts.fail("hang");

@@ -5,6 +5,8 @@ import type { IncomingMessage } from "node:http";
 export interface Signed {
   readonly accessKeyId: string;
   readonly sessionToken: string | undefined;
+  /** When it was signed, by the signer's clock. Milliseconds since the Unix epoch. */
+  readonly at: number;
   /** Whether the signature is the one that this secret makes. */
   isBy(secretAccessKey: string): boolean;
 }
@@ -31,8 +33,13 @@ export function readSignature(request: IncomingMessage, body: string): Signed | 
     "\n",
   );
   const token = request.headers["x-amz-security-token"];
+  const at = String(request.headers["x-amz-date"]).replace(
+    /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/,
+    "$1-$2-$3T$4:$5:$6Z",
+  );
   return {
     accessKeyId: key,
+    at: Date.parse(at),
     sessionToken: typeof token === "string" ? token : undefined,
     isBy(secret) {
       const signing = [date, region, service, "aws4_request"].reduce<Buffer | string>(
