@@ -212,6 +212,28 @@ describe("listWatch", { timeout: 30_000 }, () => {
     });
   }
 
+  for (const verb of ["list", "watch"] as const) {
+    test(`names the verb ${verb} when RBAC lacks it, and the rule that would help`, async () => {
+      await using api = await startApiServer();
+      put(api, "a");
+      if (verb === "list") api.failNext({ status: 403 });
+      await using pods = await following(api);
+      await until(() => api.watches === 1);
+      if (verb === "watch") {
+        api.failNext({ status: 403 });
+        api.endWatches();
+        await until(() => pods.broke.length > 0);
+      }
+
+      assert.equal(
+        pods.broke[0]?.message,
+        `Cannot ${verb} pods: RBAC does not allow the verb "${verb}" (403); bind the service account to a ClusterRole with the rule apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"]`,
+      );
+      put(api, "b");
+      await until(() => pods.known.has("b"));
+    });
+  }
+
   test("waits as long as Retry-After says", async () => {
     await using api = await startApiServer();
     put(api, "a");
