@@ -15,7 +15,7 @@ export interface RunOptions {
 /**
  * Runs a process until it is done, fails, or is told to stop.
  *
- * SIGTERM and SIGINT abort the signal; what was put on `resources` is closed in any case, last
+ * SIGTERM, SIGINT and the end of `main` abort the signal; what was put on `resources` is closed in any case, last
  * opened first. A second signal, or closing that takes too long, ends the process at once with 1.
  * What nobody caught is a bug: it is reported and ends the process with 1.
  *
@@ -46,7 +46,12 @@ export async function run(
 
   try {
     await using resources = new AsyncDisposableStack();
-    await main({ signal: stopping.signal, resources });
+    try {
+      await main({ signal: stopping.signal, resources });
+    } finally {
+      // What goes on until the signal would keep a process that failed, or is done, for ever.
+      stopping.abort(new Error("the process ends"));
+    }
     return 0;
   } catch (error) {
     if (stopping.signal.aborted && error === stopping.signal.reason) return 0;

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { AppError } from "#core/errors.ts";
 import { NodeTable } from "#core/feed/node-table.ts";
 import { Tokens } from "#core/imds/token.ts";
@@ -77,7 +77,8 @@ async function serve(
     clock,
     observe: report.table,
   });
-  const key = randomBytes(32);
+  // Of what outlives this process, so that a token that a pod holds outlives it too.
+  const key = createHmac("sha256", tls.current.key).update("imds-token key").digest();
   const endpoint = resources.use(
     await listen({
       port: settings.port,

@@ -1,3 +1,4 @@
+import { resolveRole } from "#core/role/resolve-role.ts";
 import { formatDuration } from "#runtime/settings/duration.ts";
 import type { AgentSettings } from "../agent/settings.ts";
 import type { ServerSettings } from "../server/settings.ts";
@@ -39,5 +40,19 @@ export function checkServer(settings: ServerSettings): CrossCheck {
       `role-base-arn '${roleBaseArn}' is not a prefix of role ARNs: expected arn:aws:iam::<12-digit account>:role/ with the slash at its end`,
     );
   }
+  if (assumeRoleArn !== "" && !isRole(assumeRoleArn, roleBaseArn)) {
+    problems.push(
+      `assume-role-arn '${assumeRoleArn}' is not a role: expected arn:aws:iam::<12-digit account>:role/<name>, or a name where --role-base-arn is given`,
+    );
+  }
   return { problems, warnings };
+}
+
+function isRole(text: string, baseArn: string): boolean {
+  try {
+    resolveRole(text, baseArn);
+    return true;
+  } catch {
+    return false;
+  }
 }

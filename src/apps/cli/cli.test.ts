@@ -135,6 +135,13 @@ describe("a command line", () => {
     assert.equal(given?.settings.roleBaseArnAutodetect, true);
   });
 
+  test("may name the server's role as pods name theirs", async () => {
+    const base = "--role-base-arn=arn:aws:iam::123456789012:role/";
+    const { err, given } = await call(`server ${TLS} ${base} --assume-role-arn=kiam-server`);
+    assert.equal(err, "");
+    assert.equal(given?.settings.assumeRoleArn, "kiam-server");
+  });
+
   test("with Kiam v3's flags works and says so", async () => {
     const { code, given } = await call(
       `agent ${TLS} --host=10.0.0.1 --whitelist-route-regexp=^/x --grpc-keepalive-time-ms=5s --statsd=localhost:8125`,
@@ -221,6 +228,11 @@ describe("a command line", () => {
       line: `server ${TLS} --session-refresh=2h`,
       says: "session-refresh (2h) must be less than session-duration (1h), or sessions would never be renewed: leave it out, or set it to 30m",
     },
+    {
+      line: `server ${TLS} --assume-role-arn=kiam-server`,
+      says: "assume-role-arn 'kiam-server' is not a role: expected arn:aws:iam::<12-digit account>:role/<name>, or a name where --role-base-arn is given",
+    },
+    { line: `server ${TLS} --assume-role-arn=arn:x`, says: "'arn:x' is not a role" },
     {
       line: `server ${TLS} --role-base-arn=arn:aws:iam::1:role`,
       says: "is not a prefix of role ARNs",

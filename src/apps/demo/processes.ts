@@ -11,18 +11,30 @@ const LINES_MAX = 500;
 /** A process that the demo started, and what it has said so far. */
 export interface Started extends AsyncDisposable {
   readonly lines: readonly string[];
+  /** Its exit code, once it has ended; null after a signal. */
+  readonly ended: Promise<number | null>;
   stop(): Promise<void>;
 }
 
+/** The program as an operator would call it, from the sources. */
+export const ROLECALL: readonly [string, string] = [
+  process.execPath,
+  new URL("../../../src/apps/cli/main.ts", import.meta.url).pathname,
+];
+
 /** Starts the command `rolecall` from the sources, exactly as an operator would call it. */
-export function startRolecall(argv: readonly string[]): Started {
-  const launcher = new URL("../../../src/apps/cli/main.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, [launcher, ...argv], {
+export function startRolecall(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Started {
+  const [runtime, program] = ROLECALL;
+  const child = spawn(runtime, [program, ...argv], {
     stdio: ["ignore", "pipe", "pipe"],
     env: quietEnvironment({
       // The server's own identity; the STS simulator knows this key and no other.
       AWS_ACCESS_KEY_ID: "AKIADEMOSERVER",
       AWS_SECRET_ACCESS_KEY: "demo-server-secret",
+      ...environment,
     }),
   });
   const lines: string[] = [];
@@ -32,8 +44,9 @@ export function startRolecall(argv: readonly string[]): Started {
       if (lines.length > LINES_MAX) lines.shift();
     });
   }
+  const ended = once(child, "close").then(([code]) => code as number | null);
   const stop = (): Promise<void> => stopChild(child);
-  return { lines, stop, [Symbol.asyncDispose]: stop };
+  return { lines, ended, stop, [Symbol.asyncDispose]: stop };
 }
 
 /** The environment of every process here: nothing may look for a real metadata service. */

@@ -7,6 +7,7 @@ import { Expressions } from "#core/policy/expression.ts";
 import { Grants } from "#core/policy/grants.ts";
 import { Sessions } from "#core/session/sessions.ts";
 import { follow } from "#core/watch/follow.ts";
+import { resolveRole } from "#core/role/resolve-role.ts";
 import { createStsClient } from "#edges/aws/sts-client.ts";
 import { stsIssuer } from "#edges/aws/sts-issuer.ts";
 import { inClusterConnection, kubeconfigConnection } from "#edges/kubernetes/connection.ts";
@@ -63,7 +64,12 @@ async function serve(
     ? inClusterConnection({ environment, clock })
     : kubeconfigConnection(settings.kubeconfig, { clock }));
   resources.use(connection);
-  const sts = createStsClient({ ...settings, endpoint: settings.stsEndpoint }, environment);
+  const assumeRoleArn =
+    settings.assumeRoleArn && resolveRole(settings.assumeRoleArn, settings.roleBaseArn).arn;
+  const sts = createStsClient(
+    { region: settings.region, endpoint: settings.stsEndpoint, assumeRoleArn },
+    environment,
+  );
   resources.defer(() => sts.destroy());
 
   // The way of the data: pods and namespaces → grants → sessions → answers.

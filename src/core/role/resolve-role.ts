@@ -22,7 +22,8 @@ const NEXT_STEP = `correct the annotation ${ANNOTATIONS.role}`;
  * nothing downstream has to look again; so is a role of another partition than the base ARN's, which
  * STS can never assume.
  *
- * @param baseArn prefix of roles that are not ARNs, such as `arn:aws:iam::123456789012:role/`
+ * @param baseArn prefix of roles that are not ARNs, such as `arn:aws:iam::123456789012:role/`; where
+ *   it is empty, only ARNs are roles
  * @throws {AppError} `invalid_role`
  */
 export function resolveRole(text: string, baseArn: string): Role {
@@ -34,8 +35,8 @@ export function resolveRole(text: string, baseArn: string): Role {
   const arn = isArn ? text : `${baseArn}${relative}`;
   const parsed = arn.length > 2_048 ? undefined : ROLE_ARN.exec(arn)?.groups;
   if (parsed === undefined) throw notARole(text, arn, isArn);
-  const partition = baseArn.split(":", 2)[1] ?? "";
-  if (parsed["partition"] !== partition) {
+  const partition = baseArn.split(":", 2)[1];
+  if (partition !== undefined && parsed["partition"] !== partition) {
     throw new AppError(
       "invalid_role",
       `role "${show(text)}" is in the partition ${parsed["partition"]}, and roles can only be assumed in ${partition}; ${NEXT_STEP}`,
