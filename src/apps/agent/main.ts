@@ -5,7 +5,6 @@ import { Tokens } from "#core/imds/token.ts";
 import { listen } from "#edges/http/listen.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
 import { CniResults } from "#edges/linux/cni-results.ts";
-import { interception, type Interception } from "#edges/linux/iptables.ts";
 import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import { createLog } from "#runtime/log.ts";
@@ -19,11 +18,11 @@ import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { agentReport } from "./agent-report.ts";
+import { intercept } from "./intercept.ts";
 import { metadataEndpoint } from "./metadata-endpoint.ts";
 import type { AgentSettings } from "./settings.ts";
 
 const SWEEP_EVERY_MS = 30_000;
-const REMOVE_WITHIN_MS = 20_000;
 
 /** `rolecall agent`: runs until it is told to stop. */
 export function main(settings: AgentSettings, context: CommandContext): Promise<number> {
@@ -40,18 +39,16 @@ async function serve(
   settings: AgentSettings,
   { version }: CommandContext,
   { log, metrics }: Process,
-  { signal, resources }: Run,
+  running: Run,
 ): Promise<void> {
+  const { signal, resources } = running;
   const clock = systemClock;
   const random = Math.random;
   const report = agentReport(log, metrics);
   log.say("starting_agent", { version });
 
   // Interception first: until it stands, pods reach the node's own role (design invariant 3).
-  const rule = settings.iptables
-    ? await intercept(settings, report.interception, signal)
-    : undefined;
-  resources.defer(() => endInterception(rule, settings, log));
+  const rule = await intercept({ settings, log, clock, observe: report.interception }, running);
 
   const tls = await watchTlsFiles({ ...settings, clock, signal, observe: report.tls });
   const servers = resources.use(
@@ -137,24 +134,4 @@ async function serve(
     (stop) => warnOfExpiry({ side: "client", log, metrics }, () => tls.expiresAt, clock, stop),
     ...(rule === undefined ? [] : [(stop: AbortSignal) => rule.reconcile(stop)]),
   ]);
-}
-
-async function intercept(
-  { hostInterface, host, port }: AgentSettings,
-  observe: ReturnType<typeof agentReport>["interception"],
-  signal: AbortSignal,
-): Promise<Interception> {
-  const rule = interception({ hostInterface, hostIp: host, port, clock: systemClock, observe });
-  await rule.ensure(signal);
-  return rule;
-}
-
-async function endInterception(
-  rule: Interception | undefined,
-  { iptablesRemove }: AgentSettings,
-  log: Process["log"],
-): Promise<void> {
-  if (rule === undefined) return;
-  if (iptablesRemove) await rule.remove(AbortSignal.timeout(REMOVE_WITHIN_MS));
-  else log.say("iptables_kept");
 }

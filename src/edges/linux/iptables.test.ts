@@ -2,22 +2,10 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { FakeClock } from "#test/fake-clock.ts";
-import type { Executed } from "./execute.ts";
+import { fakeIptables } from "#test/iptables.ts";
 import { type InterceptionEvent, interception } from "./iptables.ts";
 
 const never = new AbortController().signal;
-
-/** An iptables that keeps rules as text. */
-function fakeIptables(rules: string[] = []) {
-  return async (_program: string, parameters: readonly string[]): Promise<Executed> => {
-    const [, , action = "", , ...spec] = parameters;
-    const rule = spec.join(" ");
-    const at = rules.indexOf(rule);
-    if (action === "-A") rules.push(rule);
-    if (action === "-D") rules.splice(at, 1);
-    return { status: action === "-A" || at >= 0 ? 0 : 1, stderr: "" };
-  };
-}
 
 function setUp(hostInterface: string, rules: string[] = []) {
   const clock = new FakeClock();
