@@ -33,7 +33,8 @@ import { serverReport } from "./server-report.ts";
 import { kiamHandlers, type ServiceEvent } from "./service.ts";
 import type { ServerSettings } from "./settings.ts";
 
-const PAUSE = { firstMs: 200, mostMs: 30_000 };
+/** Between two tries to follow the cluster: short, since what a server decides on is stale meanwhile. */
+const PAUSE = { firstMs: 200, mostMs: 5_000 };
 const EVENT_WINDOW_MS = 300_000;
 const EVENTS_REMEMBERED_MAX = 10_000;
 
