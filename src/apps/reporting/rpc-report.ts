@@ -1,3 +1,4 @@
+import type { Clock } from "#core/clock.ts";
 import { KIAM_SERVICE, type CallEvent } from "#edges/rpc/rpc-event.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import type { Log } from "#runtime/log.ts";
@@ -70,7 +71,7 @@ export function reportTls({ side, log, metrics }: RpcReport, event: TlsFilesEven
 export async function warnOfExpiry(
   { log }: RpcReport,
   expiresAt: () => number,
-  { now, sleep }: { now(): number; sleep(ms: number, signal: AbortSignal): Promise<void> },
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<never> {
   let warned = Number.POSITIVE_INFINITY;
@@ -78,13 +79,13 @@ export async function warnOfExpiry(
   for (;;) {
     const ends = expiresAt();
     if (ends !== warnedFor) warned = Number.POSITIVE_INFINITY;
-    const days = (ends - now()) / DAY_MS;
+    const days = (ends - clock.now()) / DAY_MS;
     const passed = WARN_AHEAD_DAYS.filter((ahead) => days <= ahead).at(-1);
     if (passed !== undefined && passed < warned) {
       log.say("tls_expiring", { expires: new Date(ends).toISOString(), days: Math.floor(days) });
       warned = passed;
       warnedFor = ends;
     }
-    await sleep(3_600_000, signal);
+    await clock.sleep(3_600_000, signal);
   }
 }

@@ -1,9 +1,11 @@
 import { AppError } from "#core/errors.ts";
 import type { EventWindow } from "#core/pod/event-window.ts";
+import type { RefusalCode } from "#core/policy/grant.ts";
 import type { PodEvent } from "#edges/kubernetes/events.ts";
 import type { ServiceEvent } from "./service.ts";
 
 const WAITING_MAX = 256;
+const QUIET: ReadonlySet<RefusalCode> = new Set(["no_role", "namespace_unknown"]);
 
 /** What became of an event that should have been written. */
 export type PodEventFate = "written" | "dropped" | "failed";
@@ -53,12 +55,15 @@ function eventOf(event: ServiceEvent): PodEvent | undefined {
     case "role_found":
       return undefined;
     case "refused":
-      return {
-        pod: event.pod,
-        type: "Warning",
-        reason: "KiamRoleForbidden",
-        message: `failed assuming role ${JSON.stringify(event.requested)}: ${event.refusal.reason}`,
-      };
+      // Neither a pod that names no role nor a namespace that is not seen yet is a matter for its owner.
+      return QUIET.has(event.refusal.code)
+        ? undefined
+        : {
+            pod: event.pod,
+            type: "Warning",
+            reason: "KiamRoleForbidden",
+            message: `failed assuming role ${JSON.stringify(event.requested)}: ${event.refusal.reason}`,
+          };
     case "session_failed":
       // What passes by itself is the operator's concern, not the pod owner's.
       return event.error.code.startsWith("sts_")
