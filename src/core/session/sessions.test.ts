@@ -149,6 +149,37 @@ describe("Sessions", () => {
     assert.equal(calls.length, 2);
   });
 
+  test("leaves STS alone for a while when it asks for fewer calls, for other roles too", async () => {
+    const { clock, calls, sts, get } = setUp();
+    sts.error = new AppError("sts_throttled", "Rate exceeded");
+    await assert.rejects(get("a"), { code: "sts_throttled" });
+    sts.error = undefined;
+
+    const other = get("b");
+    await clock.advance(1_999);
+    assert.equal(calls.length, 1);
+    await clock.advance(1);
+
+    assert.equal((await other).accessKeyId, "ASIA2");
+    await assert.rejects(get("a"), { code: "sts_throttled" });
+    await clock.advance(5_000);
+    assert.equal((await get("a")).accessKeyId, "ASIA3");
+  });
+
+  test("asks STS a bounded number of times while it fails and pods insist", async () => {
+    const { sessions, clock, calls, sts, get } = setUp();
+    sts.error = new AppError("sts_unavailable", "away");
+    for (let pod = 0; pod < 50; pod += 1) sessions.want(`uid-${pod}`, identity("a"));
+
+    for (let second = 0; second < 60; second += 1) {
+      await Promise.allSettled(Array.from({ length: 20 }, () => get("a")));
+      await clock.advance(1_000);
+    }
+
+    // 0.5 s, doubled up to half a minute: a handful a minute, whoever asks however often.
+    assert.ok(calls.length <= 10, `${calls.length} calls`);
+  });
+
   test("refuses credentials that are already over, naming the clocks", async () => {
     const { sts, get } = setUp();
     sts.life = -1;

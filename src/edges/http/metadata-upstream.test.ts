@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { FakeClock } from "#test/fake-clock.ts";
+import { metadataUpstream } from "./metadata-upstream.ts";
+
+const never = new AbortController().signal;
+const TOKEN_PATH = "/latest/api/token";
+
+describe("metadataUpstream", { timeout: 20_000 }, () => {
+  const asked: { method: string; url: string; headers: http.IncomingHttpHeaders }[] = [];
+  let answer: (request: IncomingMessage, response: ServerResponse) => void;
+  let server: http.Server;
+  let endpoint: string;
+  before(async () => {
+    server = http.createServer((request, response) => {
+      const { method = "", url = "", headers } = request;
+      asked.push({ method, url, headers });
+      if (url === TOKEN_PATH && method === "PUT") response.end("node-token");
+      else answer(request, response);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  beforeEach(() => {
+    asked.length = 0;
+    answer = (request, response) => response.end(`about ${request.url}`);
+  });
+
+  const setUp = () => {
+    const clock = new FakeClock();
+    return { clock, ask: metadataUpstream({ endpoint, clock }) };
+  };
+
+  test("asks with a token of its own and nothing that a pod could have sent", async () => {
+    const { body, status } = await setUp().ask("/latest/meta-data/ami-id", never);
+
+    assert.deepEqual([status, body], [200, "about /latest/meta-data/ami-id"]);
+    assert.deepEqual(
+      asked.map(({ method, url }) => `${method} ${url}`),
+      [`PUT ${TOKEN_PATH}`, "GET /latest/meta-data/ami-id"],
+    );
+    const names = ["connection", "host", "x-aws-ec2-metadata-token"];
+    assert.deepEqual(Object.keys(asked[1]?.headers ?? {}).toSorted(), names);
+    assert.equal(asked[1]?.headers["x-aws-ec2-metadata-token"], "node-token");
+  });
+
+  test("asks once for all who ask at once, and anew when some seconds have passed", async () => {
+    const { clock, ask } = setUp();
+    await Promise.all([ask("/a", never), ask("/a", never), ask("/a", never)]);
+    await ask("/a", never);
+    assert.equal(asked.filter(({ url }) => url === "/a").length, 1);
+
+    await clock.advance(5_000);
+    await ask("/a", never);
+    assert.equal(asked.filter(({ url }) => url === "/a").length, 2);
+  });
+
+  test("keeps a caller that leaves from taking the answer away from others", async () => {
+    const { ask } = setUp();
+    const leaves = new AbortController();
+    const both = [ask("/a", leaves.signal), ask("/a", never)];
+    leaves.abort(new Error("gone"));
+    assert.equal((await both[1])?.body, "about /a");
+    await both[0];
+  });
+
+  const failures: { name: string; answer: typeof answer }[] = [
+    { name: "cuts the connection", answer: (_request, response) => response.destroy() },
+    {
+      name: "sends more than 64 kB",
+      answer: (_request, response) => response.end("x".repeat(70_000)),
+    },
+    {
+      name: "breaks off half-way",
+      answer: (_request, response) => {
+        response.writeHead(200, { "content-length": "100" });
+        response.write("half", () => response.destroy());
+      },
+    },
+    {
+      name: "says nothing",
+      answer: () => undefined,
+    },
+  ];
+  for (const failure of failures) {
+    test(`says that the service can't be reached when it ${failure.name}, and asks again`, async () => {
+      const { ask } = setUp();
+      ({ answer } = failure);
+      await assert.rejects(ask("/a", never), {
+        code: "server_unavailable",
+        message: "the metadata service cannot be reached",
+      });
+
+      answer = (_request, response) => response.end("again");
+      assert.equal((await ask("/a", never)).body, "again");
+    });
+  }
+
+  test("passes on that the service does not know a path", async () => {
+    answer = (_request, response) => response.writeHead(404, { "content-type": "text/html" }).end();
+    const { status, contentType } = await setUp().ask("/nope", never);
+    assert.deepEqual([status, contentType], [404, "text/html"]);
+  });
+});
