@@ -176,6 +176,8 @@ function kubeletConfig(
     oomScoreAdj: 0,
     enforceNodeAllocatable: [],
     evictionHard: {},
+    // An image that is collected can't be had again: there is no registry.
+    imageGCHighThresholdPercent: 100,
     maxPods: 250,
     serializeImagePulls: false,
     registryPullQPS: 0,
