@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 
 import { makeCgroups, removeCgroups } from "./cgroups.ts";
 import { prepareImages } from "./images.ts";
+import { leftBehind } from "./left-behind.ts";
 import { NODES } from "./network.ts";
 import { ENVIRONMENT, run } from "./process.ts";
 import { SECLUDED } from "./seclusion.ts";
@@ -47,14 +48,15 @@ async function main(signal: AbortSignal): Promise<number> {
     cgroup,
     NODES.map(({ name }) => name),
   );
-  try {
-    const code = await runSecluded(folder, signal);
-    if (code === 0) await rm(folder, { recursive: true, force: true });
-    else console.error(`The logs of the run that failed are in ${join(folder, "logs")}`);
-    return code;
-  } finally {
-    await removeCgroups(cgroup);
-  }
+  const code = await runSecluded(folder, signal);
+  await removeCgroups(cgroup);
+  const left = await leftBehind(cgroup);
+  console.log(
+    `left behind: ${left.join("; ") || "no process, network, rule, mount or control group"}`,
+  );
+  if (code === 0) await rm(folder, { recursive: true, force: true });
+  else console.error(`The logs of the run that failed are in ${join(folder, "logs")}`);
+  return left.length > 0 ? 1 : code;
 }
 
 /** Runs the scenarios; when this returns, no process, mount or network of theirs is left. */
