@@ -195,7 +195,7 @@ export function podTemplate(options: Omit<PodOptions, "namespace" | "name">): {
   return {
     metadata: { annotations: role === undefined ? {} : { [ROLE]: role } },
     spec: {
-      ...(node === undefined ? {} : { nodeSelector: { "kubernetes.io/hostname": node } }),
+      ...(node === undefined ? {} : { nodeName: node }),
       hostNetwork,
       restartPolicy: "Never",
       automountServiceAccountToken: false,
