@@ -13,8 +13,9 @@ export interface ControlPlane {
   readonly api: KubeApi;
   readonly authority: Authority;
   readonly kubeconfig: (identity: string) => string;
-  readonly stopApiServer: () => Promise<void>;
-  readonly startApiServer: () => Promise<void>;
+  /** Ends the API server, and with it what it serves, at once. */
+  readonly stop: () => Promise<void>;
+  readonly start: () => Promise<void>;
 }
 
 export interface ControlPlaneOptions {
@@ -46,28 +47,31 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   resources.use(
     start("etcd", [`--data-dir=${folder}/etcd`, "--client-port=2379", "--peer-port=2380"]),
   );
-  let server: Daemon | undefined;
+  let daemons: readonly Daemon[] = [];
   const api = resources.use(
     await connectApi({ url: API_URL, authority: authority.certificate, token: "admin" }),
   );
-  const startApiServer = async (): Promise<void> => {
+  const kubeconfig = (identity: string): string => join(folder, `${identity}.kubeconfig`);
+  // The controllers start anew with the API server: left running, they would rest for half a minute first.
+  const startAll = async (): Promise<void> => {
     const daemon = start("kube-apiserver", apiServerFlags(authority, files));
-    server = daemon;
+    daemons = [daemon];
     const ready = async (): Promise<boolean> => (await api.text("/readyz")) === "ok";
     await until(ready, { what: "the API server", withinMs: 60_000, signal, daemon });
+    const controllers = controllerFlags(kubeconfig("controllers"), authority, files);
+    const scheduler = ["--leader-elect=false", ...reaching(kubeconfig("scheduler"))];
+    daemons = [
+      daemon,
+      start("kube-controller-manager", controllers),
+      start("kube-scheduler", scheduler),
+    ];
   };
-  const stopApiServer = async (): Promise<void> => server?.kill();
-  resources.defer(stopApiServer);
-  await startApiServer();
-
-  const kubeconfig = (identity: string): string => join(folder, `${identity}.kubeconfig`);
-  resources.use(
-    start("kube-controller-manager", controllerFlags(kubeconfig("controllers"), authority, files)),
-  );
-  resources.use(
-    start("kube-scheduler", ["--leader-elect=false", ...reaching(kubeconfig("scheduler"))]),
-  );
-  return { api, authority, kubeconfig, startApiServer, stopApiServer };
+  const stopAll = async (): Promise<void> => {
+    await Promise.all(daemons.map((daemon) => daemon.kill()));
+  };
+  resources.defer(stopAll);
+  await startAll();
+  return { api, authority, kubeconfig, start: startAll, stop: stopAll };
 }
 
 async function writeFiles(

@@ -21,6 +21,8 @@ export const agents: Scenario = (world) => {
     const { cluster, rolecall } = world();
     await createNamespace(cluster, NAMESPACE, ".*");
     await using asking = await askFrom(world(), "asking");
+    const bytes = await rolecall.metric("agent", "process_resident_memory_bytes");
+    t.diagnostic(`an agent's memory: ${Math.round(bytes / TOPOLOGIES.length / 1e6)} MB`);
     const killed = Date.now();
     await rolecall.kill("agent");
     for (const { topology, probe } of asking.probes) {

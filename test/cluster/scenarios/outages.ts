@@ -115,9 +115,9 @@ export const outages: Scenario = (world) => {
     test("while the API server is stopped for a minute; then changes are seen again", async (t) => {
       const { cluster } = world();
       const seen = await goOn(async () => {
-        await cluster.controlPlane.stopApiServer();
+        await cluster.controlPlane.stop();
         await sleep(OUTAGE_MS);
-        await cluster.controlPlane.startApiServer();
+        await cluster.controlPlane.start();
       });
       t.diagnostic(`API server stopped for 60 s: ${seen}`);
       await followed(t);
