@@ -3,13 +3,11 @@
  * registry. It holds Node, the bundles, iptables, the libraries of both, and CA roots: no shell.
  */
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { cp, mkdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { bundle } from "./bundle.ts";
+import { writeDockerArchive } from "./docker-archive.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const DIST = join(ROOT, "dist");
@@ -27,9 +25,20 @@ await copyIptables();
 await copy("/etc/ssl/certs/ca-certificates.crt", "etc/ssl/certs/ca-certificates.crt");
 await copyLauncher();
 await writeAccounts();
-const { bytes, digest } = await writeArchive();
+const archive = join(DIST, "image.tar");
+const digest = await writeDockerArchive({
+  archive,
+  root: FILES,
+  name: NAME,
+  command: ["rolecall"],
+  environment: [
+    "PATH=/usr/local/bin:/usr/sbin:/usr/bin",
+    "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+  ],
+});
+const { size } = await stat(archive);
 process.stdout.write(
-  `dist/image.tar holds ${NAME}: ${(bytes / 1e6).toFixed(1)} MB, layer sha256:${digest}\n`,
+  `dist/image.tar holds ${NAME}: ${(size / 1e6).toFixed(1)} MB, layer ${digest}\n`,
 );
 
 /** Copies a file and, for a program, the libraries that the loader would give it. */
@@ -75,46 +84,4 @@ async function writeAccounts(): Promise<void> {
   await writeFile(join(FILES, "etc/group"), "root:x:0:\nrolecall:x:65532:\n");
   await writeFile(join(FILES, "etc/nsswitch.conf"), "hosts: files dns\n");
   for (const folder of ["tmp", "run"]) await mkdir(join(FILES, folder), { mode: 0o777 });
-}
-
-async function writeArchive(): Promise<{ bytes: number; digest: string }> {
-  const tar = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
-  const layer = join(DIST, "layer.tar");
-  await run("tar", [...tar, "-cf", layer, "-C", FILES, "."]);
-  const digest = await sha256(layer);
-  const config = {
-    architecture: process.arch === "x64" ? "amd64" : process.arch,
-    os: "linux",
-    config: {
-      Env: [
-        "PATH=/usr/local/bin:/usr/sbin:/usr/bin",
-        "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
-      ],
-      Cmd: ["rolecall"],
-      WorkingDir: "/",
-    },
-    rootfs: { type: "layers", diff_ids: [`sha256:${digest}`] },
-  };
-  await writeFile(join(DIST, "config.json"), JSON.stringify(config));
-  const manifest = [{ Config: "config.json", RepoTags: [NAME], Layers: ["layer.tar"] }];
-  await writeFile(join(DIST, "manifest.json"), JSON.stringify(manifest));
-  const archive = join(DIST, "image.tar");
-  await run("tar", [
-    ...tar,
-    "-cf",
-    archive,
-    "-C",
-    DIST,
-    "manifest.json",
-    "config.json",
-    "layer.tar",
-  ]);
-  await rm(layer);
-  return { bytes: (await readFile(archive)).length, digest };
-}
-
-async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(file), hash);
-  return hash.digest("hex");
 }

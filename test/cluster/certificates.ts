@@ -1,11 +1,10 @@
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
-import { webcrypto } from "node:crypto";
+import { generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+import { createAuthority } from "#test/certificates.ts";
+
 const LIFE_MS = 24 * 60 * 60 * 1_000;
 
 /** A certificate and its key, as files in PEM. */
@@ -23,44 +22,21 @@ export interface Authority {
 
 /** Makes a certificate authority whose files, and those of what it issues, are in `folder`. */
 export async function makeAuthority(folder: string, name: string): Promise<Authority> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-  const authority = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: ALGORITHM,
-    ...validity(),
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(
-        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature,
-        true,
-      ),
-    ],
-  });
+  const authority = await createAuthority(name);
   const certificate = join(folder, `${name}.crt`);
-  await writeFile(certificate, authority.toString("pem"));
-
+  await writeFile(certificate, authority.cert);
   return {
     certificate,
     issue: async (file, subject, names) => {
-      const own = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-      const issued = await x509.X509CertificateGenerator.create({
+      const { cert, key } = await authority.issue({
         subject,
-        issuer: authority.subject,
-        signingKey: keys.privateKey,
-        publicKey: own.publicKey,
-        signingAlgorithm: ALGORITHM,
-        ...validity(),
-        extensions: [
-          new x509.BasicConstraintsExtension(false, undefined, true),
-          new x509.SubjectAlternativeNameExtension(
-            names.map((value) => ({ type: isIP(value) === 0 ? "dns" : "ip", value }) as const),
-          ),
-        ],
+        names: names.filter((value) => isIP(value) === 0),
+        addresses: names.filter((value) => isIP(value) !== 0),
+        notAfter: Date.now() + LIFE_MS,
       });
       const paths = { certificate: join(folder, `${file}.crt`), key: join(folder, `${file}.key`) };
-      await writeFile(paths.certificate, issued.toString("pem"));
-      await writeFile(paths.key, await keyPem(own.privateKey), { mode: 0o600 });
+      await writeFile(paths.certificate, cert);
+      await writeFile(paths.key, key, { mode: 0o600 });
       return paths;
     },
   };
@@ -70,18 +46,10 @@ export async function makeAuthority(folder: string, name: string): Promise<Autho
 export async function makeTokenKeys(
   folder: string,
 ): Promise<{ readonly secret: string; readonly open: string }> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const paths = { secret: join(folder, "tokens.key"), open: join(folder, "tokens.pub") };
-  await writeFile(paths.secret, await keyPem(keys.privateKey), { mode: 0o600 });
-  const exported = await webcrypto.subtle.exportKey("spki", keys.publicKey);
-  await writeFile(paths.open, x509.PemConverter.encode(exported, "PUBLIC KEY"));
+  const secret = privateKey.export({ type: "pkcs8", format: "pem" });
+  await writeFile(paths.secret, secret, { mode: 0o600 });
+  await writeFile(paths.open, publicKey.export({ type: "spki", format: "pem" }));
   return paths;
-}
-
-async function keyPem(key: webcrypto.CryptoKey): Promise<string> {
-  return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
-}
-
-function validity(): { readonly notBefore: Date; readonly notAfter: Date } {
-  return { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + LIFE_MS) };
 }

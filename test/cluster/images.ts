@@ -1,9 +1,7 @@
-import { createHash } from "node:crypto";
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
-import { createReadStream } from "node:fs";
-import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { cp, rm } from "node:fs/promises";
+import { join } from "node:path";
 
+import { writeDockerArchive } from "../../tools/docker-archive.ts";
 import { cached, sources } from "./cache.ts";
 import { run } from "./process.ts";
 import { go } from "./tools.ts";
@@ -39,11 +37,12 @@ async function pauseImage(signal: AbortSignal): Promise<string> {
       cwd: module,
       signal,
     });
-    await writeImage(join(output, "image.tar"), {
+    await writeDockerArchive({
+      archive: join(output, "image.tar"),
       root,
       name: PAUSE_IMAGE,
       entrypoint: ["/pause"],
-      signal,
+      environment: [],
     });
   });
   return join(folder, "image.tar");
@@ -70,11 +69,11 @@ async function clientImage(signal: AbortSignal): Promise<string> {
       },
     );
     await cp(join(CLIENTS, "client.py"), join(root, "opt/client.py"));
-    await writeImage(join(output, "image.tar"), {
+    await writeDockerArchive({
+      archive: join(output, "image.tar"),
       root,
       name: CLIENT_IMAGE,
-      entrypoint: [],
-      signal,
+      environment: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
     });
     await rm(root, { recursive: true });
   });
@@ -94,66 +93,4 @@ async function bundleClient(output: string, signal: AbortSignal): Promise<void> 
   const banner =
     "--banner:js=import{createRequire}from'node:module';const require=createRequire(import.meta.url);";
   await run(esbuild, [join(CLIENTS, "client.mjs"), ...flags, banner], { signal });
-}
-
-interface Image {
-  readonly root: string;
-  readonly name: string;
-  readonly entrypoint: readonly string[];
-  readonly signal: AbortSignal;
-}
-
-/** Writes a docker archive of one layer: the files below `root`. */
-async function writeImage(
-  archive: string,
-  { root, name, entrypoint, signal }: Image,
-): Promise<void> {
-  const staging = `${archive}.parts`;
-  const layer = join(staging, "layer.tar");
-  await mkdir(staging, { recursive: true });
-  await run("tar", ["--create", "--file", layer, "--directory", root, "--numeric-owner", "."], {
-    signal,
-  });
-  const config = {
-    architecture: process.arch === "x64" ? "amd64" : process.arch,
-    os: "linux",
-    config: {
-      Entrypoint: entrypoint,
-      Env: ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"],
-      WorkingDir: "/",
-    },
-    rootfs: { type: "layers", diff_ids: [`sha256:${await digest(layer)}`] },
-  };
-  await writeFile(join(staging, "config.json"), JSON.stringify(config));
-  const manifest = [{ Config: "config.json", RepoTags: [name], Layers: ["layer.tar"] }];
-  await writeFile(join(staging, "manifest.json"), JSON.stringify(manifest));
-  await mkdir(dirname(archive), { recursive: true });
-  await run("tar", [
-    "--create",
-    "--file",
-    archive,
-    "--directory",
-    staging,
-    "manifest.json",
-    "config.json",
-    "layer.tar",
-  ]);
-  await rm(staging, { recursive: true });
-}
-
-async function digest(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(file), hash);
-  return hash.digest("hex");
-}
-
-/** The name of the first image in a docker archive. */
-export async function imageName(archive: string): Promise<string> {
-  const manifest: unknown = JSON.parse(
-    await run("tar", ["--extract", "--to-stdout", "--file", archive, "manifest.json"]),
-  );
-  const [first] = manifest as readonly { readonly RepoTags: readonly string[] }[];
-  const name = first?.RepoTags[0];
-  if (name === undefined) throw new Error(`Cannot find an image's name in ${archive}`);
-  return name;
 }

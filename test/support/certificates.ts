@@ -26,7 +26,8 @@ export interface IssueOptions {
   readonly server?: boolean;
   /** Milliseconds since the Unix epoch; an hour from now by default. */
   readonly notAfter?: number;
-  readonly commonName?: string;
+  /** Distinguished name; `CN=test` by default. */
+  readonly subject?: string;
 }
 
 /** A certificate authority of a test's own. */
@@ -72,7 +73,7 @@ async function issue(
     ...(server ? [x509.ExtendedKeyUsage.serverAuth] : []),
   ];
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: `CN=${options.commonName ?? "test"}`,
+    subject: options.subject ?? "CN=test",
     issuer: authority.subject,
     serialNumber: serial(),
     notBefore: new Date(Date.now() - 24 * HOUR_MS),
