@@ -6,7 +6,10 @@ export interface FlightsOptions {
   readonly clock: Clock;
   /** The longest that one question may take, in milliseconds. */
   readonly longestMs: number;
-  /** How many callers of one owner may wait at once; more are refused as `overloaded`. */
+  /**
+   * How many callers of one owner may wait at once, questions counted whose callers left; more are
+   * refused as `overloaded`.
+   */
   readonly waitingPerOwnerMax: number;
 }
 
@@ -36,24 +39,37 @@ export class Flights {
     signal: AbortSignal,
     ask: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    const leave = this.#enter(owner);
+    // The key names the kind of answer, so whoever joins expects the same type.
+    const flight = this.#flights.get(key) as Promise<T> | undefined;
+    // Whoever asks keeps the place until the answer is there: leaving early makes no room for more.
+    if (flight === undefined) return orAborted(this.#start(key, ask, leave), signal);
+    try {
+      return await orAborted(flight, signal);
+    } finally {
+      leave();
+    }
+  }
+
+  /** Takes one of the owner's places; the result gives it back. */
+  #enter(owner: string): () => void {
     const waiting = this.#waiting.get(owner) ?? 0;
     if (waiting >= this.#options.waitingPerOwnerMax) {
       throw new AppError("overloaded", "Too many requests of this pod wait already.");
     }
     this.#waiting.set(owner, waiting + 1);
-    try {
-      // The key names the kind of answer, so whoever joins expects the same type.
-      const flight = (this.#flights.get(key) as Promise<T> | undefined) ?? this.#start(key, ask);
-      return await orAborted(flight, signal);
-    } finally {
+    return () => {
       const left = (this.#waiting.get(owner) ?? 1) - 1;
       if (left === 0) this.#waiting.delete(owner);
       else this.#waiting.set(owner, left);
-    }
+    };
   }
 
-  #start<T>(key: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const flight = this.#bounded(ask).finally(() => this.#flights.delete(key));
+  #start<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, leave: () => void): Promise<T> {
+    const flight = this.#bounded(ask).finally(() => {
+      this.#flights.delete(key);
+      leave();
+    });
     // Whoever asked may have left; the failure is then nobody's.
     flight.catch(() => {});
     this.#flights.set(key, flight);

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { areAlive, type Credentials } from "../session/credentials.ts";
 import { Flights } from "./flights.ts";
+import { HeldAnswers, type Owner } from "./held-answers.ts";
 
 /**
  * The server, as the table asks it. `podUid` is the pod that the node gave the address to, where that is
@@ -46,22 +47,6 @@ export interface NodeTableOptions {
   readonly observe?: (event: NodeTableEvent) => void;
 }
 
-interface Held {
-  credentials: Credentials;
-  checkedAt: number;
-}
-
-interface Entry {
-  /** Whom the node gave the address to when this was learnt; undefined where it could not tell. */
-  podUid: string | undefined;
-  role: { readonly name: string; readonly checkedAt: number } | undefined;
-  readonly credentials: Map<string, Held>;
-  /** Grows whenever something was taken away: an answer that was asked for before is not kept. */
-  generation: number;
-}
-
-/** A pod has one role; a name and its full ARN may both be asked for. */
-const ROLES_PER_ADDRESS_MAX = 4;
 /** After a server was found away: how long what is held is served without waiting for it. */
 const AWAY_MS = 1_000;
 /** A server that says nothing for this long is not waited for when an answer is held: clients leave at 500 ms. */
@@ -98,11 +83,9 @@ export class NodeTable {
   readonly #ask: AskServer;
   readonly #clock: Clock;
   readonly #podAt: PodAt;
-  readonly #freshMs: number;
   readonly #holdMs: number;
-  readonly #addressesMax: number;
   readonly #observe: (event: NodeTableEvent) => void;
-  readonly #entries = new Map<string, Entry>();
+  readonly #held: HeldAnswers;
   readonly #flights: Flights;
   #awayAt = Number.NEGATIVE_INFINITY;
 
@@ -110,10 +93,14 @@ export class NodeTable {
     this.#ask = options.ask;
     this.#clock = options.clock;
     this.#podAt = options.podAt ?? (async () => undefined);
-    this.#freshMs = options.freshMs ?? 500;
     this.#holdMs = options.holdMs ?? 400;
-    this.#addressesMax = options.addressesMax ?? 4_096;
     this.#observe = options.observe ?? (() => {});
+    this.#held = new HeldAnswers({
+      clock: options.clock,
+      freshMs: options.freshMs ?? 500,
+      addressesMax: options.addressesMax ?? 4_096,
+      onEvicted: (address) => this.#observe({ type: "evicted", address }),
+    });
     this.#flights = new Flights({
       clock: options.clock,
       longestMs: options.askMaxMs ?? 5_000,
@@ -132,8 +119,8 @@ export class NodeTable {
       signal,
       key: "role",
       what: "role",
-      held: () => this.#heldRole(address),
-      isFresh: () => this.#isFresh(this.#entries.get(address)?.role?.checkedAt),
+      held: () => this.#held.role(address),
+      isFresh: () => this.#held.isRoleFresh(address),
       ask: (podUid, within) => this.#askRole({ address, podUid }, within),
     });
   }
@@ -149,33 +136,26 @@ export class NodeTable {
       signal,
       key: `credentials ${role}`,
       what: "credentials",
-      held: () => this.#heldCredentials(address, role),
-      isFresh: () => this.#isFresh(this.#entries.get(address)?.credentials.get(role)?.checkedAt),
+      held: () => this.#held.credentials(address, role),
+      isFresh: () => this.#held.areCredentialsFresh(address, role),
       ask: (podUid, within) => this.#askCredentials({ address, podUid }, role, within),
     });
   }
 
   /** Forgets what can no longer be served. To be called now and then, a minute apart or so. */
   sweep(): void {
-    for (const [address, entry] of this.#entries) {
-      for (const [role, { credentials }] of entry.credentials) {
-        if (!areAlive(credentials, this.#clock.now())) entry.credentials.delete(role);
-      }
-      if (entry.credentials.size === 0 && !this.#isFresh(entry.role?.checkedAt)) {
-        this.#entries.delete(address);
-      }
-    }
+    this.#held.sweep();
   }
 
   /** How many addresses are held. */
   get size(): number {
-    return this.#entries.size;
+    return this.#held.size;
   }
 
   async #answer<T>(question: Question<T>): Promise<T> {
     const { address, signal, what } = question;
     const podUid = await this.#podAt(address);
-    this.#leaveTo(podUid, address);
+    this.#held.leaveTo({ address, podUid });
     const before = question.held();
     if (before !== undefined && question.isFresh()) return before;
 
@@ -225,63 +205,61 @@ export class NodeTable {
 
   async #askRole(owner: Owner, signal: AbortSignal): Promise<string> {
     const { address, podUid } = owner;
-    const generation = this.#entries.get(address)?.generation;
     try {
-      const name = await this.#untilKnown(() => this.#ask.role(address, signal, podUid), signal);
+      const ask = (): Promise<string> => this.#ask.role(address, signal, podUid);
+      const { answer: name, askedAt } = await this.#untilKnown(address, ask, signal);
       if (name === "") throw new AppError("no_role", "The pod names no role.");
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#entries.get(address)?.generation === generation) this.#holdRole(owner, name);
+      this.#held.holdRole(owner, name, askedAt);
       return name;
     } catch (error) {
       const refusal = this.#noted(error);
-      if (!UNDECIDED.has(refusal.code)) this.#forget(address);
+      if (!UNDECIDED.has(refusal.code)) this.#held.forget(address);
       throw refusal;
     }
   }
 
   async #askCredentials(owner: Owner, role: string, signal: AbortSignal): Promise<Credentials> {
     const { address, podUid } = owner;
-    const generation = this.#entries.get(address)?.generation;
     try {
       const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal, podUid);
-      const credentials = await this.#untilKnown(ask, signal);
+      const { answer: credentials, askedAt } = await this.#untilKnown(address, ask, signal);
       if (!areAlive(credentials, this.#clock.now())) {
         throw new AppError("sts_unavailable", "The server's credentials have expired.");
       }
       this.#awayAt = Number.NEGATIVE_INFINITY;
-      if (this.#entries.get(address)?.generation === generation) {
-        this.#holdCredentials(owner, role, credentials);
-      }
+      this.#held.holdCredentials(owner, role, { credentials, askedAt });
       return credentials;
     } catch (error) {
       const refusal = this.#noted(error);
-      if (ABOUT_POD.has(refusal.code)) this.#forget(address);
-      else if (!UNDECIDED.has(refusal.code)) this.#forgetRole(address, role);
+      if (ABOUT_POD.has(refusal.code)) this.#held.forget(address);
+      else if (!UNDECIDED.has(refusal.code)) this.#held.forgetRole(address, role);
       throw refusal;
     }
   }
 
-  /** Asks again while the pod, or its namespace, is not known yet, for at most `holdMs`. */
-  async #untilKnown<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  /**
+   * Asks again while the pod, or its namespace, is not known yet, for at most `holdMs`. Meanwhile
+   * nothing held may be given: the address may have a new pod that the server has not seen.
+   */
+  async #untilKnown<T>(
+    address: string,
+    ask: () => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: T; readonly askedAt: number }> {
     const until = this.#clock.now() + this.#holdMs;
     for (let pauseMs = REASK_FIRST_MS; ; pauseMs = REASK_MOST_MS) {
+      const askedAt = this.#held.moment;
       try {
-        return await ask();
+        return { answer: await ask(), askedAt };
       } catch (error) {
         const { code } = AppError.from(error);
         const mayAppear = code === "pod_not_found" || code === "namespace_unknown";
+        if (mayAppear) this.#held.forget(address);
         if (!mayAppear || this.#clock.now() + pauseMs > until) throw error;
       }
       await this.#clock.sleep(pauseMs, signal);
     }
-  }
-
-  /** What was learnt of the address' former owner is not the present one's (design invariant 2). */
-  #leaveTo(podUid: string | undefined, address: string): void {
-    const entry = this.#entries.get(address);
-    if (podUid === undefined || entry === undefined || entry.podUid === podUid) return;
-    if (entry.podUid !== undefined) this.#forget(address);
-    entry.podUid = podUid;
   }
 
   #noted(error: unknown): AppError {
@@ -290,82 +268,6 @@ export class NodeTable {
       refusal.code === "server_unavailable" ? this.#clock.now() : Number.NEGATIVE_INFINITY;
     return refusal;
   }
-
-  #isFresh(checkedAt: number | undefined): boolean {
-    return checkedAt !== undefined && this.#clock.now() - checkedAt < this.#freshMs;
-  }
-
-  /** A role is only worth repeating while it is fresh or credentials for it are still held. */
-  #heldRole(address: string): string | undefined {
-    const role = this.#entries.get(address)?.role;
-    if (role === undefined) return undefined;
-    if (this.#isFresh(role.checkedAt)) return role.name;
-    return this.#heldCredentials(address, role.name) === undefined ? undefined : role.name;
-  }
-
-  #heldCredentials(address: string, role: string): Credentials | undefined {
-    const credentials = this.#entries.get(address)?.credentials.get(role)?.credentials;
-    return credentials !== undefined && areAlive(credentials, this.#clock.now())
-      ? credentials
-      : undefined;
-  }
-
-  #holdRole({ address, podUid }: Owner, name: string): void {
-    const entry = this.#entry(address);
-    entry.podUid = podUid ?? entry.podUid;
-    entry.role = { name, checkedAt: this.#clock.now() };
-    for (const role of entry.credentials.keys()) {
-      // Another role is another pod, or a changed annotation: what it had is not this pod's.
-      if (role !== name) this.#forgetRole(address, role);
-    }
-  }
-
-  #holdCredentials({ address, podUid }: Owner, role: string, credentials: Credentials): void {
-    const entry = this.#entry(address);
-    entry.podUid = podUid ?? entry.podUid;
-    const held = entry.credentials;
-    held.delete(role);
-    const oldest = held.keys().next().value;
-    if (held.size >= ROLES_PER_ADDRESS_MAX && oldest !== undefined) held.delete(oldest);
-    held.set(role, { credentials, checkedAt: this.#clock.now() });
-  }
-
-  #forgetRole(address: string, role: string): void {
-    const entry = this.#entry(address);
-    entry.credentials.delete(role);
-    entry.generation += 1;
-  }
-
-  #forget(address: string): void {
-    const entry = this.#entry(address);
-    entry.role = undefined;
-    entry.credentials.clear();
-    entry.generation += 1;
-  }
-
-  /** The entry of an address, now the youngest one. The oldest gives way when the table is full. */
-  #entry(address: string): Entry {
-    const entry = this.#entries.get(address) ?? {
-      podUid: undefined,
-      role: undefined,
-      credentials: new Map<string, Held>(),
-      generation: 0,
-    };
-    this.#entries.delete(address);
-    this.#entries.set(address, entry);
-    const oldest = this.#entries.keys().next().value;
-    if (this.#entries.size > this.#addressesMax && oldest !== undefined) {
-      this.#entries.delete(oldest);
-      this.#observe({ type: "evicted", address: oldest });
-    }
-    return entry;
-  }
-}
-
-/** An address, and whom the node gave it to when it was asked about. */
-interface Owner {
-  readonly address: string;
-  readonly podUid: string | undefined;
 }
 
 interface Question<T> {
