@@ -142,9 +142,29 @@ describe("Sessions", () => {
     for (let tries = 0; tries < 10; tries += 1) {
       await assert.rejects(get("a"), { code: "sts_denied" });
     }
-    assert.equal(calls.length, 1);
-    await clock.advance(5 * MINUTE + 1);
+    await clock.advance(5 * MINUTE - 1);
     await assert.rejects(get("a"), { code: "sts_denied" });
+    assert.equal(calls.length, 1);
+    await clock.advance(1);
+    await assert.rejects(get("a"), { code: "sts_denied" });
+
+    assert.equal(calls.length, 2);
+  });
+
+  test("asks again for a refused role when a pod newly needs it, but every five seconds at most", async () => {
+    const { sessions, clock, calls, sts } = setUp();
+    sts.error = new AppError("sts_denied", "no");
+    sessions.want("uid-0", identity("a"));
+    await settle();
+
+    for (let pod = 1; pod <= 10; pod += 1) sessions.want(`uid-${pod}`, identity("a"));
+    await clock.advance(4_999);
+    sessions.want("uid-11", identity("a"));
+    await settle();
+    assert.equal(calls.length, 1);
+    await clock.advance(1);
+    sessions.want("uid-12", identity("a"));
+    await settle();
 
     assert.equal(calls.length, 2);
   });
@@ -200,6 +220,22 @@ describe("Sessions", () => {
 
     await Promise.all(waiting);
     assert.equal(calls.length, 5);
+  });
+
+  test("serves who waits before it fetches ahead", async () => {
+    const { sessions, sts, get, calls } = setUp({ concurrencyMax: 1 });
+    const gate = Promise.withResolvers<void>();
+    sts.gate = gate.promise;
+    for (const name of ["a", "b", "c"]) sessions.want(`uid-${name}`, identity(name));
+    const waiting = get("d");
+
+    gate.resolve();
+    await waiting;
+
+    assert.deepEqual(
+      calls.slice(0, 2).map((role) => role.at(-1)),
+      ["a", "d"],
+    );
   });
 
   test("never hands out what has expired, whatever happens when", async () => {
