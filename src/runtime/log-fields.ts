@@ -17,7 +17,7 @@ const TEXT_CHARACTERS_MAX = 2_048;
 const DEPTH_MAX = 5;
 const ITEMS_MAX = 50;
 
-/** Names under which only secrets travel, should one ever arrive as a plain text. */
+/** Names under which only secrets travel, should one ever arrive unwrapped. */
 const SECRET_NAME = /secret|token|password|authorization|external[-_.]?id|private[-_.]?key/i;
 
 /**
@@ -32,13 +32,14 @@ function cleanEntries(fields: LogFields, depth: number): Record<string, CleanFie
   const clean: Record<string, CleanField> = {};
   for (const [name, value] of Object.entries(fields).slice(0, ITEMS_MAX)) {
     if (value === undefined) continue;
-    clean[name] = SECRET_NAME.test(name) && isText(value) ? "[secret]" : cleanValue(value, depth);
+    clean[name] = SECRET_NAME.test(name) && mayTell(value) ? "[secret]" : cleanValue(value, depth);
   }
   return clean;
 }
 
-function isText(value: unknown): boolean {
-  return typeof value === "string" || Buffer.isBuffer(value);
+/** Whether a value could hold a secret: a text, or anything that texts may be in. */
+function mayTell(value: unknown): boolean {
+  return typeof value === "string" || (typeof value === "object" && value !== null);
 }
 
 function cleanValue(value: unknown, depth: number): CleanField {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import http from "node:http";
+import net from "node:net";
 import { describe, test } from "node:test";
 import { createMetrics } from "./metrics.ts";
 import { METRICS } from "./metric-table.ts";
@@ -51,6 +53,26 @@ describe("serveTelemetry", { timeout: 10_000 }, () => {
     assert.deepEqual(await get(port, "/readyz"), { status: 503, body: "nobody is there\n" });
     health.ready = true;
     assert.equal((await get(port, "/readyz")).status, 200);
+  });
+
+  test("takes 64 connections and no more", async () => {
+    await using server = await serveTelemetry({
+      address: ANY,
+      metrics: createMetrics(),
+      health: () => ({ live: true, ready: true, reasons: [] }),
+    });
+    const { port } = server.address;
+    const idle = Array.from({ length: 64 }, () => net.connect(port, "127.0.0.1"));
+    await Promise.all(idle.map((socket) => once(socket, "connect")));
+
+    await assert.rejects(get(port, "/livez"));
+    const freed = once(idle[0] as net.Socket, "close");
+    idle[0]?.destroy();
+    await freed;
+
+    // The server learns of it a moment later; the test's timeout bounds the tries.
+    while ((await get(port, "/livez").catch(() => undefined))?.status !== 200);
+    for (const socket of idle) socket.destroy();
   });
 
   test("says which flag names an address that is taken", async () => {

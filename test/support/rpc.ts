@@ -113,6 +113,7 @@ export async function rpcWorld() {
         host = "127.0.0.1",
         port = 0,
         drainMs = 1_000,
+        connectionsMax = 100,
       }: {
         keepalive?: Partial<ServerKeepalive>;
         tls?: TlsFiles;
@@ -120,6 +121,7 @@ export async function rpcWorld() {
         host?: string;
         port?: number;
         drainMs?: number;
+        connectionsMax?: number;
       } = {},
     ): Promise<KiamServer & { readonly events: Events<KiamServerEvent> }> {
       const events = new Events<KiamServerEvent>();
@@ -133,6 +135,7 @@ export async function rpcWorld() {
         signal: stop.signal,
         observe: events.observe,
         drainMs,
+        connectionsMax,
       });
       resources.use(server);
       return { ...server, [Symbol.asyncDispose]: server[Symbol.asyncDispose], events };

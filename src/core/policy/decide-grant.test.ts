@@ -216,6 +216,15 @@ describe("decideRequest", () => {
     assert.ok(grant.reason.length < 800);
   });
 
+  test("never says the external ID, whatever is wrong with it", () => {
+    for (const externalId of ["hunter2 ", "hunter2".repeat(200)]) {
+      const grant = decide({ externalId });
+
+      assert.ok(grant.outcome === "refused");
+      assert.doesNotMatch(grant.reason, /hunter2/);
+    }
+  });
+
   test("answers (a+)+$ against a long role in linear time", { timeout: 2_000 }, () => {
     assert.equal(
       decide({ annotated: `${"a".repeat(60)}-`, permitted: "(a+)+$" }).outcome,

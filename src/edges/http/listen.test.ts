@@ -151,18 +151,24 @@ describe("listen", { timeout: 60_000 }, () => {
     socket.destroy();
   });
 
-  test("takes no more connections of one address than its share, and those of others", async () => {
-    await using listener = await serve({ perAddressMax: 3 });
-    const greedy = Array.from({ length: 3 }, () => dial(listener.port, PING));
-    for (const { until } of greedy) await until(({ text }) => text.endsWith("pong"));
+  const limits = [
+    { name: "takes no more connections than it may", limit: "connectionsMax", others: "" },
+    { name: "takes no more of one address than its share", limit: "perAddressMax", others: "pong" },
+  ] as const;
+  for (const { name, limit, others } of limits) {
+    test(`${name}, and another when one is gone`, async () => {
+      await using listener = await serve({ [limit]: 3 });
+      const greedy = Array.from({ length: 3 }, () => dial(listener.port, PING));
+      for (const { until } of greedy) await until(({ text }) => text.endsWith("pong"));
 
-    assert.equal(await said(listener.port, PING), "");
-    assert.equal(await ping(listener.port, "127.0.0.2"), "pong");
-    greedy[0]?.socket.destroy();
-    // The close has to reach the server first.
-    while ((await ping(listener.port).catch(() => "")) !== "pong");
-    for (const { socket } of greedy) socket.destroy();
-  });
+      assert.equal(await said(listener.port, PING), "");
+      assert.equal(await ping(listener.port, "127.0.0.2").catch(() => ""), others);
+      greedy[0]?.socket.destroy();
+      // The close has to reach the server first.
+      while ((await ping(listener.port).catch(() => "")) !== "pong");
+      for (const { socket } of greedy) socket.destroy();
+    });
+  }
 
   test("answers beside 10,000 connections that are kept and idle", async (t) => {
     const count = Math.min(10_000, openFilesMax() - 500);

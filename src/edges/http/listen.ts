@@ -16,6 +16,8 @@ export interface ListenOptions {
   readonly handler: RequestListener;
   /** Milliseconds that a client has for a request's headers; 5 s by default. */
   readonly headersWithinMs?: number;
+  /** How many connections may be open; 20 000 by default. Further ones are closed at once. */
+  readonly connectionsMax?: number;
   /** How many connections one address may have; 2 000 by default. */
   readonly perAddressMax?: number;
 }
@@ -54,7 +56,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     },
     handler,
   );
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = options.connectionsMax ?? CONNECTIONS_MAX;
   limitPerAddress(server, options.perAddressMax ?? PER_ADDRESS_MAX);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const status = REFUSALS.get(error.code ?? "") ?? "400 Bad Request";

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { inspect } from "node:util";
 import type { AppError } from "#core/errors.ts";
 import type { Change } from "#core/watch/change.ts";
 import { follow } from "#core/watch/follow.ts";
 import { type ApiServer, startApiServer } from "#test/api-server.ts";
-import { kubernetesPod } from "#test/pods.ts";
+import { kubernetesNamespace, kubernetesPod } from "#test/pods.ts";
 import type { Pod } from "#core/pod/pod.ts";
 import { systemClock } from "#runtime/system-clock.ts";
 import { HttpConnection } from "./http-connection.ts";
@@ -119,6 +120,8 @@ describe("listWatch", { timeout: 30_000 }, () => {
     put(api, "a");
     await until(() => pods.known.has("a"));
 
+    // Other collections move the cluster's version, and only a bookmark tells this watch of it.
+    api.putNamespace(kubernetesNamespace({ name: "other" }));
     api.bookmark("pods");
     api.endWatches();
     await until(() => api.watches === 0);
@@ -126,6 +129,11 @@ describe("listWatch", { timeout: 30_000 }, () => {
     await until(() => pods.known.has("b"));
 
     assert.equal(pods.replaced(), 1);
+    const resumed = api.asked
+      .filter((path) => path.includes("watch=1"))
+      .map((path) => Number(new URL(path, api.url).searchParams.get("resourceVersion")));
+    assert.equal(resumed.length, 2);
+    assert.ok((resumed[1] ?? 0) >= (resumed[0] ?? 0) + 2, String(resumed));
   });
 
   for (const goneAs of ["frame", "status"] as const) {
@@ -251,10 +259,13 @@ describe("listWatch", { timeout: 30_000 }, () => {
     await using pods = await following(api);
     await until(() => api.watches === 1);
 
-    api.writeRaw("rubbish\n");
+    api.writeRaw('{"external-id": "hunter2"\n');
     put(api, "b");
 
     await until(() => pods.known.has("b"));
+    assert.equal(pods.broke.length, 1);
+    // Annotations may be secret, so what can't be read isn't quoted.
+    assert.doesNotMatch(inspect(pods.broke), /hunter2/);
   });
 
   test("skips an object without fields, and says so", async () => {

@@ -97,6 +97,45 @@ describe("kiamServers", { timeout: 30_000 }, () => {
     assert.ok(helped > 0);
   });
 
+  const failures = [
+    { name: "can't answer yet", error: new AppError("not_ready", "not yet") },
+    { name: "is full", error: new AppError("overloaded", "full") },
+    { name: "has a bug", error: new Error("bug") },
+  ];
+  for (const { name, error } of failures) {
+    test(`asks another server at once when one ${name}`, async () => {
+      const failing = await world.serve({ role: () => Promise.reject(error) });
+      await world.serve({ role: async () => "good" }, { host: "127.0.0.2", port: failing.port });
+      // No answer is ever late here: only the failure itself can bring the call to the other server.
+      const both = () => ["127.0.0.1", "127.0.0.2"];
+      const servers = dial(failing.port, both, { attemptMs: 60_000 });
+      await servers.events.first("server_reachable", 1);
+
+      for (let calls = 0; calls < 4; calls += 1) {
+        assert.equal(await servers.role("10.0.0.1", never), "good");
+      }
+    });
+  }
+
+  test("asks another server at once when one dies with the call open", async () => {
+    const asked = Promise.withResolvers<void>();
+    const hang = (): Promise<never> => {
+      asked.resolve();
+      return new Promise(() => {});
+    };
+    const dying = await world.serve({ role: hang }, { drainMs: 10 });
+    await world.serve({ role: async () => "good" }, { host: "127.0.0.2", port: dying.port });
+    const both = () => ["127.0.0.1", "127.0.0.2"];
+    const servers = dial(dying.port, both, { attemptMs: 60_000 });
+    await servers.events.first("server_reachable", 1);
+
+    const calls = [servers.role("10.0.0.1", never), servers.role("10.0.0.1", never)];
+    await asked.promise;
+    await dying[Symbol.asyncDispose]();
+
+    assert.deepEqual(await Promise.all(calls), ["good", "good"]);
+  });
+
   test("goes on with the servers that are left when one is closed", async () => {
     const first = await world.serve({ role: async () => "reader" });
     await world.serve({ role: async () => "reader" }, { host: "127.0.0.2", port: first.port });

@@ -339,6 +339,27 @@ describe("serveKiam and connections", TIMEOUT, () => {
     mute.destroy();
   });
 
+  test("takes no more connections than it may, and others once one is gone", async () => {
+    const server = await world.serve({}, { connectionsMax: 2 });
+    const health = (session: ClientHttp2Session) => rawCall(session, HEALTH, Buffer.alloc(0));
+    const [first, second] = [world.dial(server.port), world.dial(server.port)];
+    await Promise.all([health(first), health(second)]);
+
+    await assert.rejects(health(world.dial(server.port)));
+    first.close();
+    await server.events.first("connection_closed");
+
+    await Promise.all([health(world.dial(server.port)), health(second)]);
+  });
+
+  test("tells its peers how many calls they may have open", async () => {
+    const server = await world.serve({});
+    const session = world.dial(server.port);
+    await rawCall(session, HEALTH, Buffer.alloc(0));
+
+    assert.equal(session.remoteSettings.maxConcurrentStreams, 256);
+  });
+
   test("finishes open calls when it is stopped, and takes no new connection", async () => {
     const asked = Promise.withResolvers<void>();
     const release = Promise.withResolvers<string>();
