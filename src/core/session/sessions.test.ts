@@ -21,7 +21,7 @@ function identity(name: string): SessionIdentity {
   };
 }
 
-function setUp({ concurrencyMax = 8, queueMax = 1_000 } = {}) {
+function setUp({ concurrencyMax = 8, queueMax = 1_000, random = 0.5 } = {}) {
   const clock = new FakeClock();
   const stop = new AbortController();
   const calls: string[] = [];
@@ -45,7 +45,7 @@ function setUp({ concurrencyMax = 8, queueMax = 1_000 } = {}) {
       };
     },
     clock,
-    random: () => 0.5,
+    random: () => random,
     signal: stop.signal,
     observe: (event) => events.push(event),
     concurrencyMax,
@@ -104,6 +104,33 @@ describe("Sessions", () => {
 
     assert.equal(calls.length, 2);
     assert.equal((await get("a")).accessKeyId, "ASIA2");
+  });
+
+  for (const random of [0, 0.5, 0.999_999]) {
+    test(`leaves 25 minutes of an hour at least while STS answers, with chance at ${random}`, async () => {
+      const { sessions, clock, get } = setUp({ random });
+      sessions.want("uid-1", identity("a"));
+      await settle();
+
+      for (let minutes = 0; minutes < 120; minutes += 1) {
+        const { expiresAt } = await get("a");
+        assert.ok(expiresAt - clock.now() >= 25 * MINUTE, `${minutes} minutes in`);
+        await clock.advance(MINUTE);
+      }
+    });
+  }
+
+  test("keeps no more than a thousand sessions that no pod wants, and none fewer that one does", async () => {
+    const { sessions, get, calls } = setUp();
+    sessions.want("uid-1", identity("wanted"));
+    for (let count = 0; count < 1_010; count += 1) await get(`role-${count}`);
+
+    assert.equal(sessions.size, 1_001);
+    await get("role-1009");
+    await get("wanted");
+    assert.equal(calls.length, 1_011);
+    await get("role-0");
+    assert.equal(calls.length, 1_012);
   });
 
   test("drops what no pod wants any more", async () => {
