@@ -45,12 +45,16 @@ function setUp({ permitted = ".*reader" } = {}) {
     assert.ok(item !== undefined);
     grants.applyNamespaces({ type: "put", item });
   };
-  const putPod = (name: string, role: string | undefined, phase = "Running"): void => {
-    const annotations: Record<string, string> =
-      role === undefined ? {} : { "iam.amazonaws.com/role": role };
-    const item = projectPod(
-      stamped(kubernetesPod({ name, addresses: ["10.0.0.1"], annotations, phase })),
-    );
+  const putPod = (
+    name: string,
+    role: string | undefined,
+    { phase = "Running", sessionName = "a", addresses = ["10.0.0.1"] } = {},
+  ): void => {
+    const annotations: Record<string, string> = {
+      "iam.amazonaws.com/session-name": sessionName,
+      ...(role === undefined ? {} : { "iam.amazonaws.com/role": role }),
+    };
+    const item = projectPod(stamped(kubernetesPod({ name, addresses, annotations, phase })));
     assert.ok(item !== undefined);
     grants.applyPods({ type: "put", item });
   };
@@ -70,6 +74,8 @@ function setUp({ permitted = ".*reader" } = {}) {
   });
   return { handlers, asked, events, sessions, putNamespace, putPod };
 }
+
+type World = ReturnType<typeof setUp>;
 
 describe("kiamHandlers.credentials", () => {
   test("gives the credentials of the session that was granted", async () => {
@@ -94,6 +100,58 @@ describe("kiamHandlers.credentials", () => {
       assert.deepEqual(events, ["refused"]);
     });
   }
+
+  const changes = [
+    {
+      name: "the namespace stops permitting the role",
+      change: ({ putNamespace }: World) => putNamespace(".*other"),
+      code: "namespace_forbids",
+    },
+    {
+      name: "the pod is given another role",
+      change: ({ putPod }: World) => putPod("first", "writer"),
+      code: "role_mismatch",
+    },
+    {
+      name: "the pod ends",
+      change: ({ putPod }: World) => putPod("first", "reader", { phase: "Succeeded" }),
+      code: "pod_not_found",
+    },
+    {
+      name: "the pod is given another session name",
+      change: ({ putPod }: World) => putPod("first", "reader", { sessionName: "b" }),
+      code: "not_ready",
+    },
+    {
+      name: "another pod claims the address",
+      change: ({ putPod }: World) => putPod("second", "reader"),
+      code: "pod_ambiguous",
+    },
+  ];
+  for (const { name, change, code } of changes) {
+    test(`gives nothing when ${name} while STS is asked`, async () => {
+      const world = setUp({ permitted: ".*" });
+      const issued = Promise.withResolvers<Credentials>();
+      world.sessions.answer = () => issued.promise;
+
+      const asked = world.handlers.credentials("10.0.0.1", "reader", never);
+      change(world);
+      issued.resolve(CREDENTIALS);
+
+      await assert.rejects(asked, { code });
+    });
+  }
+
+  test("serves the pod that the node names, before Kubernetes knows its address", async () => {
+    const { handlers, putPod } = setUp();
+    putPod("fresh", "reader", { addresses: [] });
+
+    const [address, uid] = ["10.0.0.2", "uid-default-fresh"];
+    assert.equal(await handlers.role(address, never, uid), "reader");
+    assert.equal(await handlers.credentials(address, "reader", never, uid), CREDENTIALS);
+    const nobody = handlers.credentials(address, "reader", never);
+    await assert.rejects(nobody, { code: "pod_not_found" });
+  });
 
   test("passes on why the session can't be had, and tells of it", async () => {
     const { handlers, events, sessions } = setUp();

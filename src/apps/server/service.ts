@@ -3,6 +3,7 @@ import type { Grants } from "#core/policy/grants.ts";
 import type { Refusal } from "#core/policy/grant.ts";
 import type { Pod } from "#core/pod/pod.ts";
 import type { Credentials } from "#core/session/credentials.ts";
+import { type SessionIdentity, sessionKey } from "#core/session/session-identity.ts";
 import type { Sessions } from "#core/session/sessions.ts";
 
 /** What happened to a pod's request, for the log, the metrics and the pod's events. */
@@ -24,6 +25,32 @@ export interface ServiceOptions {
 
 /** The answers behind `kiam.KiamService`: grant first, session second. */
 export function kiamHandlers({ grants, sessions, observe }: ServiceOptions) {
+  const granted = (
+    address: string,
+    role: string,
+    podUid: string | undefined,
+  ): { readonly pod: Pod; readonly session: SessionIdentity } => {
+    const { pod, grant } = grants.request(address, role, podUid);
+    if (grant.outcome === "granted") return { pod, session: grant.session };
+    observe({ type: "refused", pod, requested: role, refusal: grant });
+    throw new AppError(grant.code, grant.reason);
+  };
+
+  const credentialsOf = async (
+    pod: Pod,
+    session: SessionIdentity,
+    signal: AbortSignal,
+  ): Promise<Credentials> => {
+    try {
+      return await sessions.get(session, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = AppError.from(error);
+      observe({ type: "session_failed", pod, error: failure });
+      throw failure;
+    }
+  };
+
   return {
     /** The role as annotated; empty when the pod names none (Kiam's own answer). */
     async role(address: string, _signal: AbortSignal, podUid?: string): Promise<string> {
@@ -38,19 +65,14 @@ export function kiamHandlers({ grants, sessions, observe }: ServiceOptions) {
       signal: AbortSignal,
       podUid?: string,
     ): Promise<Credentials> {
-      const { pod, grant } = grants.request(address, role, podUid);
-      if (grant.outcome === "refused") {
-        observe({ type: "refused", pod, requested: role, refusal: grant });
-        throw new AppError(grant.code, grant.reason);
+      const { pod, session } = granted(address, role, podUid);
+      const credentials = await credentialsOf(pod, session, signal);
+      // STS may have taken seconds: whatever changed meanwhile decides (design invariant 1).
+      const now = granted(address, role, podUid);
+      if (sessionKey(now.session) !== sessionKey(session)) {
+        throw new AppError("not_ready", "The pod changed while STS was asked; try again");
       }
-      try {
-        return await sessions.get(grant.session, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        const failure = AppError.from(error);
-        observe({ type: "session_failed", pod, error: failure });
-        throw failure;
-      }
+      return credentials;
     },
 
     async health(): Promise<string> {
