@@ -395,6 +395,15 @@ describe("serveKiam and connections", TIMEOUT, () => {
     assert.ok(performance.now() - started < 4_000);
   });
 
+  test("leaves no timer behind when it is stopped, which would keep the process", async () => {
+    const clock = new FakeClock();
+    const server = await world.serve({}, { clock });
+
+    await server[Symbol.asyncDispose]();
+
+    assert.equal(clock.sleeping, 0);
+  });
+
   test("cuts calls that don't end within the time for draining", async () => {
     const asked = Promise.withResolvers<void>();
     const server = await world.serve(
