@@ -40,6 +40,7 @@ export function reportCall({ side, log, metrics }: RpcReport, event: CallEvent):
 const DAY_MS = 86_400_000;
 /** How far ahead an ending certificate is told of; again each time the remaining time passes one. */
 const WARN_AHEAD_DAYS = [30, 14, 7, 1];
+const LOOK_EVERY_MS = 3_600_000;
 
 /** Tells of certificate files as they are loaded, and keeps their gauges. */
 export function reportTls({ side, log, metrics }: RpcReport, event: TlsFilesEvent): void {
@@ -86,6 +87,6 @@ export async function warnOfExpiry(
       warned = passed;
       warnedFor = ends;
     }
-    await clock.sleep(3_600_000, signal);
+    await clock.sleep(LOOK_EVERY_MS, signal);
   }
 }

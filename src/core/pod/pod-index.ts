@@ -99,7 +99,10 @@ export class PodIndex {
     return pod.hostNetwork || hasEnded(pod) ? [] : [pod];
   }
 
-  /** Whether this was new: neither known already nor older than what is known. */
+  /**
+   * Whether this was new. Versions are compared for equality only, as Kubernetes asks; the watch
+   * gives them in their order.
+   */
   #put(pod: Pod): boolean {
     const known = this.#pods.get(pod.uid);
     if (known?.resourceVersion === pod.resourceVersion) return false;

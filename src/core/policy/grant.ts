@@ -16,7 +16,7 @@ export type RefusalCode = Extract<
 /** The decision for one pod: may it have the role that it names, and if not, why. */
 export type Grant = { readonly outcome: "granted"; readonly session: SessionIdentity } | Refusal;
 
-/** A refusal says what Kiam would have said (`kiam`) and what Rolecall says (`reason`). */
+/** Why a pod may not have a role; Kiam's words for the code are in `edges/rpc/status.ts`. */
 export interface Refusal {
   readonly outcome: "refused";
   readonly code: RefusalCode;

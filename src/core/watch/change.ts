@@ -1,8 +1,7 @@
 /**
  * What a watched collection says, in order.
  *
- * `replaced` holds the whole collection: whatever was known and is not in it is gone. `resource` is
- * `pods` or `namespaces` and tells the store which collection it is.
+ * `replaced` holds the whole collection: whatever was known and is not in it is gone.
  */
 export type Change<T> =
   | { readonly type: "replaced"; readonly items: readonly T[] }
