@@ -76,10 +76,10 @@ async function following(
   };
 }
 
-/** Waits for a condition; the test's timeout bounds it. */
+/** Waits for a condition, and fails when it does not come true: a loop would outlive its test. */
 async function until(condition: () => boolean): Promise<void> {
-  const never = new AbortController().signal;
-  while (!condition()) await systemClock.sleep(5, never);
+  const patience = AbortSignal.timeout(10_000);
+  while (!condition()) await systemClock.sleep(5, patience);
 }
 
 function put(api: ApiServer, ...names: string[]): void {
