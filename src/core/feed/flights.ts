@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import { orAborted } from "../or-aborted.ts";
 
 /** Bounds of {@link Flights}. */
 export interface FlightsOptions {
@@ -88,18 +89,5 @@ export class Flights {
     } finally {
       done.abort();
     }
-  }
-}
-
-/** The promise's outcome, or the signal's reason if that comes first. */
-export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason as Error);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

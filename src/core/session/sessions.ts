@@ -1,6 +1,7 @@
 import { backoffMs } from "../backoff.ts";
 import type { Clock, Random } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import { orAborted } from "../or-aborted.ts";
 import { type Credentials, areAlive } from "./credentials.ts";
 import { FlightQueue } from "./flight-queue.ts";
 import { rememberMs } from "./refusal-memory.ts";
@@ -128,7 +129,7 @@ export class Sessions {
     if (flight === undefined) {
       throw new AppError("overloaded", "too many sessions wait for STS; try again");
     }
-    return waitFor(flight, signal);
+    return orAborted(flight, signal);
   }
 
   /** Says which session a pod needs from now on; undefined when it needs none. */
@@ -316,17 +317,5 @@ export class Sessions {
   #due(session: Session, at: number): void {
     session.dueAt = at;
     this.#wake();
-  }
-}
-
-async function waitFor<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason as Error);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

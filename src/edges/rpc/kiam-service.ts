@@ -7,6 +7,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
+import { orAborted } from "#core/or-aborted.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
@@ -107,7 +108,9 @@ async function answer<T>(
   observe({ type: "call_started", method });
   observe({ type: "message_received", method });
   try {
-    const message = await untilAborted(handle, context.signal);
+    context.signal.throwIfAborted();
+    // A caller's deadline holds whether the handler minds the signal or not.
+    const message = await orAborted(handle(context.signal), context.signal);
     observe({ type: "message_sent", method });
     handled(undefined);
     return message;
@@ -121,22 +124,6 @@ async function answer<T>(
     const status = errorToStatus(method, failure);
     handled(status.code, failure);
     throw status;
-  }
-}
-
-/** A caller's deadline holds whether the handler minds the signal or not. */
-async function untilAborted<T>(
-  handle: (signal: AbortSignal) => Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason as Error);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([handle(signal), aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }
 
