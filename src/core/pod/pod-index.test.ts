@@ -2,28 +2,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { AppError } from "#core/errors.ts";
+import { knownPod } from "#test/known-pod.ts";
 import type { Pod } from "./pod.ts";
 import { PodIndex } from "./pod-index.ts";
 
-function pod(fields: Partial<Pod>): Pod {
-  return {
-    uid: "a",
-    namespace: "default",
-    name: "pod",
-    resourceVersion: "1",
-    node: "node-a",
-    addresses: ["10.0.0.1"],
-    phase: "Running",
-    hostNetwork: false,
-    isStatic: false,
-    deleting: false,
-    createdAt: 0,
-    role: undefined,
-    sessionName: undefined,
-    externalId: undefined,
-    ...fields,
-  };
-}
+const pod = (fields: Partial<Pod>): Pod => knownPod({ uid: "a", ...fields });
 
 function found(pods: readonly Partial<Pod>[], address = "10.0.0.1", podUid?: string): string {
   const index = new PodIndex();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import type { Pod } from "#core/pod/pod.ts";
 import { Secret } from "#core/secret.ts";
 import { compileRe2 } from "#runtime/re2-engine.ts";
+import { knownPod } from "#test/known-pod.ts";
 import { decideRequest } from "./decide-grant.ts";
 import { Expressions } from "./expression.ts";
 
@@ -25,22 +25,12 @@ interface Case {
 function decide(input: Case) {
   const { annotated = "myrole", permitted = ".*", strict = true, hasNamespace = true } = input;
   const { externalId, baseArn = BASE, requested = annotated ?? "" } = input;
-  const pod: Pod = {
-    uid: "uid-1",
+  const pod = knownPod({
     namespace: "red",
     name: "pod",
-    resourceVersion: "1",
-    node: "node-a",
-    addresses: ["10.0.0.1"],
-    phase: "Running",
-    hostNetwork: false,
-    isStatic: false,
-    deleting: false,
-    createdAt: 0,
     role: annotated ?? undefined,
-    sessionName: undefined,
     externalId: externalId === undefined ? undefined : new Secret(externalId),
-  };
+  });
   const namespace = hasNamespace
     ? { name: "red", resourceVersion: "1", permitted: permitted ?? undefined }
     : undefined;

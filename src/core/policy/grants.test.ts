@@ -6,29 +6,12 @@ import type { Pod } from "#core/pod/pod.ts";
 import { PodIndex } from "#core/pod/pod-index.ts";
 import type { SessionIdentity } from "#core/session/session-identity.ts";
 import { Expressions } from "./expression.ts";
+import { knownPod } from "#test/known-pod.ts";
 import { Grants } from "./grants.ts";
 
 const ROLE = "arn:aws:iam::123456789012:role/reader";
 
-function pod(fields: Partial<Pod> = {}): Pod {
-  return {
-    uid: "uid-1",
-    namespace: "shop",
-    name: "cart",
-    resourceVersion: "1",
-    node: "node-a",
-    addresses: ["10.0.0.1"],
-    phase: "Running",
-    hostNetwork: false,
-    isStatic: false,
-    deleting: false,
-    createdAt: 0,
-    role: "reader",
-    sessionName: undefined,
-    externalId: undefined,
-    ...fields,
-  };
-}
+const pod = (fields: Partial<Pod> = {}): Pod => knownPod({ role: "reader", ...fields });
 
 function namespace(permitted: string | undefined, resourceVersion = "1") {
   return { name: "shop", resourceVersion, permitted };
