@@ -1,11 +1,16 @@
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { until } from "./process.ts";
+
 const ROOT = "/sys/fs/cgroup";
 /** The hierarchies that a kubelet wants its root in (cgroup v1, as on the machines this was run on). */
 const HIERARCHIES = ["cpu", "cpuacct", "cpuset", "memory", "pids", "systemd"];
 /** What a cpuset group must be given before it can hold a process. */
 const CPUSET = ["cpuset.cpus", "cpuset.mems"];
+
+/** How long the processes of a group may take to end once they were killed. */
+const GONE_MS = 20_000;
 
 /**
  * The pods' weight against the suite's other processes, each of which weighs 1024. On a machine of its own
@@ -42,5 +47,8 @@ async function remove(folder: string): Promise<void> {
   for (const entry of entries.filter((found) => found.isDirectory())) {
     await remove(join(folder, entry.name));
   }
-  await rmdir(folder);
+  // A process that was killed stays in its group for a moment.
+  const gone = async (): Promise<true> => rmdir(folder).then(() => true);
+  const signal = AbortSignal.timeout(GONE_MS);
+  await until(gone, { what: `the end of ${folder}`, withinMs: GONE_MS, signal });
 }

@@ -65,7 +65,15 @@ async function runSecluded(folder: string, signal: AbortSignal): Promise<number>
   const suite = join(import.meta.dirname, "suite.test.ts");
   const child = spawn(
     command,
-    [...flags, process.execPath, "--test", `--test-timeout=${SUITE_MS}`, suite],
+    // What a scenario that failed left open must not keep the run from ending.
+    [
+      ...flags,
+      process.execPath,
+      "--test",
+      "--test-force-exit",
+      `--test-timeout=${SUITE_MS}`,
+      suite,
+    ],
     {
       env: { ...ENVIRONMENT, ROLECALL_PREPARED: join(folder, "prepared.json") },
       stdio: "inherit",

@@ -11,6 +11,8 @@ export const ROLECALL_NAMESPACE = "rolecall";
 const RELEASE = "rolecall";
 const CHART = join(import.meta.dirname, "../../charts/rolecall");
 const METRICS_PORT = 9_620;
+/** As many as the chart starts. */
+const SERVERS = 2;
 /** How long a roll-out may take. */
 const ROLLOUT_MS = 120_000;
 
@@ -36,10 +38,12 @@ export interface Rolecall {
   rolledOut(part: Part): Promise<void>;
   /** Replaces every pod of a part, as `kubectl rollout restart` does. */
   restart(part: Part): Promise<void>;
-  /** Ends the processes of a part at once, without asking. */
+  /** Ends `count` processes of a part, or all of them, at once and without asking. */
   kill(part: Part, count?: number): Promise<void>;
-  /** Sets how many servers there are. */
-  scaleServers(replicas: number): Promise<void>;
+  /** Ends every server likewise, and lets none be started until `startServers`. */
+  killServers(): Promise<void>;
+  /** Starts the servers again, and waits until they are ready. */
+  startServers(): Promise<void>;
   /** The sum of a metric over a part's processes, over all series with these labels. */
   metric(part: Part, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** What each process of a part has logged. */
@@ -84,6 +88,9 @@ export async function installRolecall(options: RolecallOptions): Promise<Rolecal
   const metricsOf = async (address: string): Promise<string> =>
     (await fetch(`http://${address}:${METRICS_PORT}/metrics`)).text();
 
+  const scale = async (replicas: number): Promise<void> =>
+    void (await api.call("PATCH", WORKLOAD.server, { spec: { replicas } }));
+
   const rolecall: Rolecall = {
     pods,
     addresses,
@@ -96,12 +103,16 @@ export async function installRolecall(options: RolecallOptions): Promise<Rolecal
       await rolledOut(part);
     },
     kill: async (part, count = Infinity) => {
-      for (const pid of (await processIds(cluster, await pods(part))).slice(0, count)) {
-        process.kill(pid, "SIGKILL");
-      }
+      killAll((await processIds(cluster, await pods(part))).slice(0, count));
     },
-    scaleServers: async (replicas) => {
-      await api.call("PATCH", WORKLOAD.server, { spec: { replicas } });
+    killServers: async () => {
+      const running = await processIds(cluster, await pods("server"));
+      await scale(0);
+      killAll(running);
+    },
+    startServers: async () => {
+      await scale(SERVERS);
+      await rolledOut("server");
     },
     metric: async (part, name, labels = {}) => {
       const texts = await Promise.all((await addresses(part)).map(metricsOf));
@@ -188,6 +199,17 @@ async function awaitRollOut(cluster: Cluster, part: Part): Promise<void> {
     everyMs: 300,
     signal: cluster.signal,
   });
+}
+
+function killAll(pids: readonly number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      // It may have ended on its own since it was found.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
 }
 
 async function processIds(cluster: Cluster, pods: readonly PodObject[]): Promise<number[]> {
