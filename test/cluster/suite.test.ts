@@ -10,14 +10,15 @@ import { outages } from "./scenarios/outages.ts";
 import { refusals } from "./scenarios/refusals.ts";
 import { startWorld, type Scenario, type World } from "./world.ts";
 
-// The last one takes the agents away.
+// Certificates come before the outages, after which kubelets are slow to see that a secret changed; the last one
+// takes the agents away.
 const SCENARIOS: readonly Scenario[] = [
   firstCall,
   changes,
   refusals,
   addresses,
-  outages,
   certificates,
+  outages,
   agents,
 ];
 
