@@ -32,8 +32,6 @@ export type Part = "agent" | "server";
 export interface Rolecall {
   /** The pods of a part that are not on their way out. */
   pods(part: Part): Promise<readonly PodObject[]>;
-  /** Addresses of the pods of a part. */
-  addresses(part: Part): Promise<readonly string[]>;
   /** Waits until every pod of a part is new and ready. */
   rolledOut(part: Part): Promise<void>;
   /** Replaces every pod of a part, as `kubectl rollout restart` does. */
@@ -93,7 +91,6 @@ export async function installRolecall(options: RolecallOptions): Promise<Rolecal
 
   const rolecall: Rolecall = {
     pods,
-    addresses,
     rolledOut,
     restart: async (part) => {
       const annotations = { "rolecall.test/restarted": String(Date.now()) };

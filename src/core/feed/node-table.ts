@@ -3,20 +3,7 @@ import { AppError, type ErrorCode } from "../errors.ts";
 import { areAlive, type Credentials } from "../session/credentials.ts";
 import { Flights } from "./flights.ts";
 import { HeldAnswers, type Owner } from "./held-answers.ts";
-
-/**
- * The server, as the table asks it. `podUid` is the pod that the node gave the address to, where that is
- * known. Both throw AppError: `server_unavailable` when none answers.
- */
-export interface AskServer {
-  role(address: string, signal: AbortSignal, podUid?: string): Promise<string>;
-  credentials(
-    address: string,
-    role: string,
-    signal: AbortSignal,
-    podUid?: string,
-  ): Promise<Credentials>;
-}
+import type { PodAnswers } from "./pod-answers.ts";
 
 /** The UID of the pod that the node itself gave an address to; undefined where the node can't tell. */
 export type PodAt = (address: string) => Promise<string | undefined>;
@@ -32,7 +19,7 @@ export type NodeTableEvent =
 
 /** Spans are milliseconds. */
 export interface NodeTableOptions {
-  readonly ask: AskServer;
+  readonly ask: PodAnswers;
   readonly clock: Clock;
   /** What the node knows by itself; nothing when absent. */
   readonly podAt?: PodAt;
@@ -80,7 +67,7 @@ const ABOUT_POD: ReadonlySet<ErrorCode> = new Set([
  * decide, what is held is served until the credentials expire, never after.
  */
 export class NodeTable {
-  readonly #ask: AskServer;
+  readonly #ask: PodAnswers;
   readonly #clock: Clock;
   readonly #podAt: PodAt;
   readonly #holdMs: number;

@@ -22,7 +22,7 @@ interface Sandbox {
  */
 export class CniResults implements Disposable {
   readonly #folder: string;
-  readonly #sandboxes = new Map<string, Sandbox | undefined>();
+  readonly #sandboxes = new Map<string, Sandbox>();
   readonly #podsBy = new Map<string, Set<string>>();
   #watcher: FSWatcher | undefined;
   #isStale = true;
@@ -56,14 +56,15 @@ export class CniResults implements Disposable {
     const present = new Set(names.slice(0, FILES_MAX));
     for (const name of this.#sandboxes.keys()) if (!present.has(name)) this.#sandboxes.delete(name);
     for (const name of present) {
-      if (this.#sandboxes.get(name) !== undefined) continue;
-      this.#sandboxes.set(name, await readResult(join(this.#folder, name)));
+      if (this.#sandboxes.has(name)) continue;
+      const sandbox = await readResult(join(this.#folder, name));
+      if (sandbox !== undefined) this.#sandboxes.set(name, sandbox);
     }
     this.#podsBy.clear();
-    for (const sandbox of this.#sandboxes.values()) {
-      for (const address of sandbox?.addresses ?? []) {
+    for (const { podUid, addresses } of this.#sandboxes.values()) {
+      for (const address of addresses) {
         const pods = this.#podsBy.get(address) ?? new Set();
-        this.#podsBy.set(address, pods.add(sandbox?.podUid ?? ""));
+        this.#podsBy.set(address, pods.add(podUid));
       }
     }
   }

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { Clock, Random } from "#core/clock.ts";
 import type { Pause } from "#core/backoff.ts";
 import { AppError } from "#core/errors.ts";
-import type { Credentials } from "#core/session/credentials.ts";
+import type { PodAnswers } from "#core/feed/pod-answers.ts";
 import { hedge } from "./hedge.ts";
 import type { Call } from "./hedge.ts";
 import type { ClientKeepalive } from "./keepalive.ts";
@@ -44,18 +44,7 @@ export interface KiamServersOptions {
  * The servers behind one name. Calls throw AppErrors: what a server answered, `server_unavailable` when
  * none did, or the signal's reason when the caller's aborts.
  */
-export interface KiamServers extends AsyncDisposable {
-  /**
-   * The role that the pod at the address names; empty when it names none. `podUid` is the pod that the
-   * node gave the address to, where that is known.
-   */
-  role(address: string, signal: AbortSignal, podUid?: string): Promise<string>;
-  credentials(
-    address: string,
-    role: string,
-    signal: AbortSignal,
-    podUid?: string,
-  ): Promise<Credentials>;
+export interface KiamServers extends PodAnswers, AsyncDisposable {
   /** `ok` */
   health(signal: AbortSignal): Promise<string>;
   /** Why no server could be reached most lately (name, connection, certificate); undefined when nothing failed. */

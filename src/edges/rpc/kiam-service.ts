@@ -8,7 +8,7 @@ import {
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import { orAborted } from "#core/or-aborted.ts";
-import type { Credentials } from "#core/session/credentials.ts";
+import type { PodAnswers } from "#core/feed/pod-answers.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
 import { podUidFrom } from "./pod-uid.ts";
@@ -17,18 +17,7 @@ import type { KiamMethod } from "./status.ts";
 import { credentialsToWire } from "./wire-credentials.ts";
 
 /** What a server answers. Failures are AppErrors; anything else that is thrown is answered as `internal`. */
-export interface KiamHandlers {
-  /**
-   * The role as annotated; empty when the pod at the address names none. `podUid` is the pod that the
-   * node gave the address to, from an agent that says so.
-   */
-  role(address: string, signal: AbortSignal, podUid?: string): Promise<string>;
-  credentials(
-    address: string,
-    role: string,
-    signal: AbortSignal,
-    podUid?: string,
-  ): Promise<Credentials>;
+export interface KiamHandlers extends PodAnswers {
   /** `ok` */
   health(signal: AbortSignal): Promise<string>;
 }
