@@ -35,14 +35,17 @@ export interface Namespace {
   readonly resourceVersion: string;
   /** `iam.amazonaws.com/permitted` as written; undefined when absent. */
   readonly permitted: string | undefined;
+  /** Whether `iam.amazonaws.com/require-imdsv2` asks its pods for session tokens. */
+  readonly requireImdsv2: boolean;
 }
 
-/** The annotation keys (Kiam's, unchanged). */
+/** The annotation keys: Kiam's, unchanged, and `requireImdsv2`, which Kiam does not know. */
 export const ANNOTATIONS = {
   role: "iam.amazonaws.com/role",
   sessionName: "iam.amazonaws.com/session-name",
   externalId: "iam.amazonaws.com/external-id",
   permitted: "iam.amazonaws.com/permitted",
+  requireImdsv2: "iam.amazonaws.com/require-imdsv2",
 } as const;
 
 /** Whether the pod has ended and so can own neither an address nor a role. */

@@ -32,7 +32,12 @@ function decide(input: Case) {
     externalId: externalId === undefined ? undefined : new Secret(externalId),
   });
   const namespace = hasNamespace
-    ? { name: "red", resourceVersion: "1", permitted: permitted ?? undefined }
+    ? {
+        name: "red",
+        resourceVersion: "1",
+        permitted: permitted ?? undefined,
+        requireImdsv2: false,
+      }
     : undefined;
   return decideRequest(pod, namespace, requested, {
     baseArn,

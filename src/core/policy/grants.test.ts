@@ -14,7 +14,7 @@ const ROLE = "arn:aws:iam::123456789012:role/reader";
 const pod = (fields: Partial<Pod> = {}): Pod => knownPod({ role: "reader", ...fields });
 
 function namespace(permitted: string | undefined, resourceVersion = "1") {
-  return { name: "shop", resourceVersion, permitted };
+  return { name: "shop", resourceVersion, permitted, requireImdsv2: false };
 }
 
 function setUp() {

@@ -6,10 +6,17 @@ export function projectNamespace(object: unknown): Namespace | undefined {
   const metadata = asRecord(asRecord(object)["metadata"]);
   const name = asText(metadata["name"]);
   if (name === "") return undefined;
-  const permitted = asRecord(metadata["annotations"])[ANNOTATIONS.permitted];
+  const annotations = asRecord(metadata["annotations"]);
+  const permitted = annotations[ANNOTATIONS.permitted];
   return {
     name: share(name),
     resourceVersion: asText(metadata["resourceVersion"]),
     permitted: typeof permitted === "string" ? permitted : undefined,
+    requireImdsv2: isAsked(annotations[ANNOTATIONS.requireImdsv2]),
   };
+}
+
+/** Any value but `false` asks: a slip must not leave open what was to be closed. */
+function isAsked(annotation: unknown): boolean {
+  return typeof annotation === "string" && annotation !== "false";
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { ANNOTATIONS } from "#core/pod/pod.ts";
-import { kubernetesPod } from "#test/pods.ts";
+import { kubernetesNamespace, kubernetesPod } from "#test/pods.ts";
 import { projectNamespace } from "./namespaces.ts";
 import { projectPod } from "./pods.ts";
 
@@ -59,6 +59,26 @@ describe("projectPod", () => {
   test("takes a bounded number of addresses", () => {
     const podIPs = Array.from({ length: 1_000 }, (_, index) => ({ ip: `10.0.0.${index}` }));
     assert.equal(projectPod({ metadata: ABOUT, status: { podIPs } })?.addresses.length, 8);
+  });
+});
+
+describe("projectNamespace", () => {
+  const askedBy = (annotation?: string): boolean | undefined =>
+    projectNamespace(
+      kubernetesNamespace({
+        name: "shop",
+        annotations: annotation === undefined ? {} : { [ANNOTATIONS.requireImdsv2]: annotation },
+      }),
+    )?.requireImdsv2;
+
+  for (const annotation of ["true", "True", "1", "yes", "fals", ""]) {
+    test(`asks for session tokens where the annotation says ${JSON.stringify(annotation)}`, () => {
+      assert.equal(askedBy(annotation), true);
+    });
+  }
+
+  test("asks for none where it says false, or is not there", () => {
+    assert.deepEqual([askedBy("false"), askedBy()], [false, false]);
   });
 });
 
