@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { fedCredentials, fedPod, feed, granted } from "#test/fed-pod.ts";
+import type { FedPod } from "./fed-pod.ts";
+import { FeedBatch } from "./feed-batch.ts";
+import type { FeedChange } from "./feed-messages.ts";
+import { PodTable } from "./pod-table.ts";
+
+const pod = (fields: Partial<FedPod>): FeedChange => ({ type: "pod", pod: fedPod(fields) });
+const snapshot: FeedChange = { type: "snapshot" };
+const issued = (id: number, accessKeyId: string): FeedChange => ({
+  type: "session",
+  id,
+  session: { outcome: "issued", credentials: fedCredentials(accessKeyId, 1) },
+});
+const failed = (id: number, code: "sts_denied" | "sts_unavailable"): FeedChange => ({
+  type: "session",
+  id,
+  session: { outcome: "failed", code, reason: "why" },
+});
+
+function setUp(changes: readonly FeedChange[]) {
+  const table = new PodTable();
+  feed(table, [snapshot, ...changes]);
+  const keyOf = (id: number): string | undefined => table.session(id)?.credentials?.accessKeyId;
+  const namesAt = (address: string): string[] => table.at(address).map(({ name }) => name);
+  return { table, keyOf, namesAt };
+}
+
+describe("PodTable", () => {
+  test("finds pods by address and by UID", () => {
+    const { table, namesAt } = setUp([pod({ uid: "a", addresses: ["10.0.0.1", "fd00::1"] })]);
+    assert.deepEqual([namesAt("10.0.0.1"), namesAt("fd00::1")], [["cart"], ["cart"]]);
+    assert.equal(table.byUid("a")?.name, "cart");
+    assert.deepEqual(namesAt("10.0.0.2"), []);
+  });
+
+  test("shows a batch only when it is whole", () => {
+    const { table, namesAt } = setUp([pod({ uid: "a" })]);
+    const batch = new FeedBatch();
+    batch.add({ type: "pod-gone", uid: "a" });
+    assert.deepEqual(namesAt("10.0.0.1"), ["cart"]);
+    const position = { epoch: "epoch-1", revision: 2 };
+    table.commit(batch, { type: "in-sync", position, baseArn: "" });
+    assert.deepEqual(namesAt("10.0.0.1"), []);
+    assert.deepEqual(table.position, position);
+  });
+
+  test("follows a pod from one address to another", () => {
+    const { table, namesAt } = setUp([pod({ uid: "a", addresses: ["10.0.0.1"] })]);
+    feed(table, [pod({ uid: "a", addresses: ["10.0.0.2"] })]);
+    assert.deepEqual([namesAt("10.0.0.1"), namesAt("10.0.0.2")], [[], ["cart"]]);
+  });
+
+  test("shows every pod that claims an address", () => {
+    const { table, namesAt } = setUp([pod({ uid: "a" }), pod({ uid: "b", name: "till" })]);
+    assert.deepEqual(namesAt("10.0.0.1"), ["cart", "till"]);
+    feed(table, [{ type: "pod-gone", uid: "a" }]);
+    assert.deepEqual(namesAt("10.0.0.1"), ["till"]);
+  });
+
+  test("drops what a snapshot does not hold", () => {
+    const { table, namesAt } = setUp([pod({ uid: "a" })]);
+    feed(table, [snapshot, pod({ uid: "b", addresses: ["10.0.0.2"] })]);
+    assert.deepEqual([namesAt("10.0.0.1"), namesAt("10.0.0.2")], [[], ["cart"]]);
+    assert.equal(table.size, 1);
+  });
+
+  test("keeps a pod's credentials when a new server's snapshot grants the same role", () => {
+    const { table, keyOf } = setUp([pod({ uid: "a", ...granted("r", 1) }), issued(1, "old")]);
+    feed(table, [snapshot, pod({ uid: "a", ...granted("r", 7) })], { epoch: "epoch-2" });
+    assert.deepEqual([keyOf(1), keyOf(7)], [undefined, "old"]);
+    feed(table, [issued(7, "new")], { epoch: "epoch-2", revision: 2 });
+    assert.equal(keyOf(7), "new");
+  });
+
+  test("keeps no credentials when the snapshot grants another role, or to another pod", () => {
+    const { table, keyOf } = setUp([pod({ uid: "a", ...granted("r", 1) }), issued(1, "old")]);
+    feed(table, [
+      snapshot,
+      pod({ uid: "a", ...granted("s", 1) }),
+      pod({ uid: "b", addresses: [], ...granted("r", 2) }),
+    ]);
+    assert.deepEqual([keyOf(1), keyOf(2)], [undefined, undefined]);
+  });
+
+  test("keeps credentials while STS is away, and not when it refuses", () => {
+    const { table, keyOf } = setUp([pod({ ...granted("r", 1) }), issued(1, "held")]);
+    feed(table, [failed(1, "sts_unavailable")]);
+    assert.equal(keyOf(1), "held");
+    feed(table, [failed(1, "sts_denied")]);
+    assert.equal(keyOf(1), undefined);
+    assert.equal(table.session(1)?.failure?.code, "sts_denied");
+  });
+
+  test("forgets a session once no pod names it", () => {
+    const { table, keyOf } = setUp([
+      pod({ uid: "a", ...granted("r", 1) }),
+      pod({ uid: "b", addresses: [], ...granted("r", 1) }),
+      issued(1, "held"),
+    ]);
+    feed(table, [{ type: "pod-gone", uid: "a" }]);
+    assert.equal(keyOf(1), "held");
+    feed(table, [{ type: "pod-gone", uid: "b" }]);
+    assert.equal(table.session(1), undefined);
+  });
+
+  test("refuses a batch without an end", () => {
+    const batch = new FeedBatch();
+    assert.throws(
+      () => {
+        for (let id = 0; id < 20_000; id += 1) batch.add(issued(id, "key"));
+      },
+      { code: "overloaded" },
+    );
+  });
+
+  test("tells its listeners after each batch, until they leave", () => {
+    const { table } = setUp([]);
+    let told = 0;
+    const listening = table.onCommit(() => (told += 1));
+    feed(table, []);
+    listening[Symbol.dispose]();
+    feed(table, []);
+    assert.equal(told, 1);
+  });
+});

@@ -1,0 +1,8 @@
+/** How pods' service account tokens are verified, as the cluster's API server publishes it. */
+export interface TokenKeys {
+  readonly issuer: string;
+  /** A token must be meant for one of them. */
+  readonly audiences: readonly string[];
+  /** JSON Web Keys (RFC 7517) as JSON, each with its `kid`. */
+  readonly keys: readonly string[];
+}
