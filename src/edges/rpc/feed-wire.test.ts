@@ -92,7 +92,7 @@ describe("a feed message on the wire", () => {
   });
 
   test("that is not whole is refused", () => {
-    const bodies: readonly MessageInitShape<typeof FeedMessageSchema>["body"][] = [
+    const bodies: readonly NonNullable<MessageInitShape<typeof FeedMessageSchema>["body"]>[] = [
       { case: "pod", value: {} },
       { case: "session", value: { id: 1 } },
       {
