@@ -8,7 +8,7 @@
 export const ERRORS = {
   pod_not_found: {
     retryable: true,
-    meaning: "No live pod is known at the address that asked.",
+    meaning: "No live pod is known at the address, or by the token, that asked.",
   },
   pod_ambiguous: {
     retryable: true,
@@ -17,6 +17,16 @@ export const ERRORS = {
   host_network: {
     retryable: false,
     meaning: "The address belongs to pods on the host network, which share it with the node.",
+  },
+  token_invalid: {
+    retryable: false,
+    meaning:
+      "No service account token came, or one that is not genuine, or not meant for the agent.",
+  },
+  token_expired: { retryable: false, meaning: "The service account token's time is over." },
+  token_key_unknown: {
+    retryable: true,
+    meaning: "The key that signed the service account token is not known, or not known yet.",
   },
   no_role: { retryable: false, meaning: "The pod names no role." },
   invalid_role: {

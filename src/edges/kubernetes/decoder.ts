@@ -1,5 +1,5 @@
 import { AppError } from "#core/errors.ts";
-import { asList, asRecord, asText } from "./fields.ts";
+import { asList, asRecord, asText } from "#core/json.ts";
 
 /** A page of a list as it came. */
 export interface RawPage {

@@ -1,8 +1,8 @@
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { AppError } from "#core/errors.ts";
+import { asRecord, asText, type JsonRecord } from "#core/json.ts";
 import { Secret } from "#core/secret.ts";
-import { asRecord, asText, type JsonRecord } from "./fields.ts";
 import type { Identity } from "./identity.ts";
 
 /** What a kubeconfig file says about its current context. */

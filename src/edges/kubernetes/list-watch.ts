@@ -1,11 +1,11 @@
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
+import { asRecord, asText } from "#core/json.ts";
 import type { Change } from "#core/watch/change.ts";
 import type { OpenChanges } from "#core/watch/follow.ts";
 import { listFromStart, withPage, withVersion, type WatchState } from "#core/watch/watch-state.ts";
 import { jsonDecoder, readAll, type Decoder, type RawFrame } from "./decoder.ts";
 import { kubernetesFailure, type Attempt } from "./failure.ts";
-import { asRecord, asText } from "./fields.ts";
 import type { KubernetesAnswer, KubernetesConnection } from "./request.ts";
 
 /** What a watch reports besides the changes. `resource` is `pods` or `namespaces`. */

@@ -1,5 +1,6 @@
+import { asRecord, asText } from "#core/json.ts";
 import { ANNOTATIONS, type Namespace } from "#core/pod/pod.ts";
-import { asRecord, asText, share } from "./fields.ts";
+import { share } from "./share.ts";
 
 /** What is kept of a Kubernetes namespace; undefined for an object without a name. */
 export function projectNamespace(object: unknown): Namespace | undefined {

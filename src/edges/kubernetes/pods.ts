@@ -1,6 +1,7 @@
+import { asList, asRecord, asText } from "#core/json.ts";
 import { ANNOTATIONS, type Pod, type PodPhase } from "#core/pod/pod.ts";
 import { Secret } from "#core/secret.ts";
-import { asList, asRecord, asText, share } from "./fields.ts";
+import { share } from "./share.ts";
 
 /** Kubernetes gives a pod one address per family; a few more are kept in case that changes. */
 const ADDRESSES_MAX = 8;
