@@ -6,7 +6,7 @@ import { Secret } from "#core/secret.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import { metadataEndpoint } from "#apps/agent/metadata-endpoint.ts";
 import type { AnsweredEvent } from "#apps/agent/metadata-request.ts";
-import { type HttpListener, listen } from "#edges/http/listen.ts";
+import { type HttpListener, serveHttp } from "#edges/http/server.ts";
 import { FakeClock } from "./fake-clock.ts";
 
 /** The role of the only pod there is. */
@@ -67,8 +67,10 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
     events: [] as AnsweredEvent[],
     clock,
   };
-  const listener: HttpListener = await listen({
+  const listener: HttpListener = await serveHttp({
     port: 0,
+    // Of its own: tests look at who sleeps on the other one.
+    clock: new FakeClock(),
     host: options.host ?? "127.0.0.1",
     handler: metadataEndpoint({
       table: {

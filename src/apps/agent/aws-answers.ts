@@ -81,8 +81,8 @@ export function answerToken(
   { tokens }: EndpointParts,
 ): MetadataAnswer {
   if (method !== "PUT") return textAnswer(405, "", { Allow: "PUT" });
-  if (headers["x-forwarded-for"] !== undefined) return textAnswer(403, "");
-  const ttl = parseTtl(one(headers[TTL_HEADER]));
+  if (headers.get("x-forwarded-for") !== undefined) return textAnswer(403, "");
+  const ttl = parseTtl(headers.get(TTL_HEADER));
   return ttl === undefined ? textAnswer(400, "") : tokenAnswer(tokens.issue(address, ttl), ttl);
 }
 
@@ -90,7 +90,7 @@ function answerUnauthorized(
   { headers, address }: MetadataRequest,
   { tokens, requireImdsv2 }: EndpointParts,
 ): MetadataAnswer | undefined {
-  const token = one(headers[TOKEN_HEADER]);
+  const token = headers.get(TOKEN_HEADER);
   const isWelcome = token === undefined ? !requireImdsv2 : tokens.isValid(token, address);
   return isWelcome ? undefined : textAnswer(401, "");
 }
@@ -138,8 +138,4 @@ async function guard(
     const failed = failureAnswer(failure, httpStatus(failure.code), clock.now());
     return { answer: failed, handler, path, error: failure };
   }
-}
-
-function one(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
 }

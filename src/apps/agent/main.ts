@@ -2,8 +2,8 @@ import { createHmac } from "node:crypto";
 import type { AppError } from "#core/errors.ts";
 import { NodeTable } from "#core/feed/node-table.ts";
 import { Tokens } from "#core/imds/token.ts";
-import { listen } from "#edges/http/listen.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
+import { serveHttp } from "#edges/http/server.ts";
 import { CniResults } from "#edges/linux/cni-results.ts";
 import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
@@ -77,8 +77,9 @@ async function serve(
   // Of what outlives this process, so that a token that a pod holds outlives it too.
   const key = createHmac("sha256", tls.current.key).update("imds-token key").digest();
   const endpoint = resources.use(
-    await listen({
+    await serveHttp({
       port: settings.port,
+      clock,
       handler: metadataEndpoint({
         table,
         tokens: new Tokens({

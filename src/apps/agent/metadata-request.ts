@@ -2,6 +2,7 @@ import type { NodeTable } from "#core/feed/node-table.ts";
 import type { Tokens } from "#core/imds/token.ts";
 import type { Clock } from "#core/clock.ts";
 import type { AppError } from "#core/errors.ts";
+import type { HttpHeaders } from "#edges/http/http-message.ts";
 import type { AskUpstream } from "#edges/http/metadata-upstream.ts";
 
 /** Kiam's names for its handlers, as its metrics carry them. */
@@ -28,7 +29,7 @@ export interface MetadataRequest {
   readonly target: string;
   /** The pod's address, in its one spelling. */
   readonly address: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers: HttpHeaders;
   readonly signal: AbortSignal;
 }
 

@@ -1,0 +1,179 @@
+import type { Socket } from "node:net";
+import { answerText, emptyAnswer } from "./answer-text.ts";
+import type { HttpAnswer, HttpHandler } from "./http-message.ts";
+import { PresentRequest } from "./present-request.ts";
+import type { RequestHead } from "./request-head.ts";
+import { HEAD_BYTES_MAX, RequestReader } from "./request-reader.ts";
+
+/** What the connections of a server share. */
+export interface ConnectionHost {
+  readonly handler: HttpHandler;
+  /** Whether each answer is the last one of its connection. */
+  readonly isStopping: boolean;
+  /** The present instant, as HTTP spells it. */
+  readonly date: string;
+}
+
+/**
+ * How many seconds a connection may be in each phase: missing a head, missing a body, being answered,
+ * taking what was written, idle, closing. Idle ones stay longer than clients keep them, so that these
+ * never send on one that is being closed.
+ */
+const PATIENCE = { head: 5, body: 5, answer: 30, drain: 10, idle: 75, close: 2 } as const;
+type Phase = keyof typeof PATIENCE;
+
+/** How many requests that came at once are answered before other connections have their turn. */
+const ANSWERS_A_TURN = 16;
+
+/** The connection of one client: requests are answered in their order, each with one write. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #host: ConnectionHost;
+  readonly #reader = new RequestReader();
+  /** A client that connects and says nothing is a slow one, not an idle one. */
+  #phase: Phase = "head";
+  #secondsInPhase = 0;
+  #request: PresentRequest | undefined;
+  #isResting = false;
+
+  constructor(socket: Socket, host: ConnectionHost) {
+    this.#socket = socket;
+    this.#host = host;
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("drain", () => this.#drained());
+    // A `close` follows, which is all that matters.
+    socket.on("error", () => undefined);
+    socket.on("close", () => this.#request?.leave());
+  }
+
+  /** Tells that a second has passed. */
+  tick(): void {
+    this.#secondsInPhase += 1;
+    if (this.#secondsInPhase <= PATIENCE[this.#phase]) return;
+    if (this.#phase === "head" || this.#phase === "body") this.#end(408);
+    else this.destroy();
+  }
+
+  /** Closes the connection unless a request is under way. */
+  closeIfIdle(): void {
+    const isFresh = this.#phase === "head" && this.#reader.waiting === 0;
+    if (isFresh || this.#phase === "idle" || this.#phase === "close") this.destroy();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #receive(chunk: Buffer): void {
+    // What is said after the last answer is let go by.
+    if (this.#phase === "close") return;
+    this.#reader.add(chunk);
+    this.#advance();
+    // A client may send ahead of its answers, but not without end.
+    if (this.#reader.waiting > HEAD_BYTES_MAX) this.#socket.pause();
+  }
+
+  #drained(): void {
+    if (this.#phase !== "drain") return;
+    this.#enter("idle");
+    this.#advance();
+  }
+
+  /** Answers what has come, some requests at a time. */
+  #advance(): void {
+    if (this.#isResting) return;
+    for (let turn = 0; this.#isReading(); turn++) {
+      if (turn === ANSWERS_A_TURN) {
+        this.#rest();
+        return;
+      }
+      const next = this.#reader.next();
+      if (typeof next === "number") this.#end(next);
+      else if (typeof next === "object") this.#answer(next);
+      else {
+        if (next === "continue") this.#socket.write("HTTP/1.1 100 Continue\r\n\r\n");
+        this.#enter(next === "continue" ? "body" : next);
+        if (this.#socket.isPaused()) this.#socket.resume();
+        return;
+      }
+    }
+  }
+
+  #isReading(): boolean {
+    return this.#phase === "idle" || this.#phase === "head" || this.#phase === "body";
+  }
+
+  /** Lets other connections have their turn. */
+  #rest(): void {
+    this.#isResting = true;
+    setImmediate(() => {
+      this.#isResting = false;
+      this.#advance();
+    });
+  }
+
+  #answer(head: RequestHead): void {
+    const request = new PresentRequest(head, this.#socket);
+    let answer: HttpAnswer | Promise<HttpAnswer>;
+    try {
+      answer = this.#host.handler(request);
+    } catch {
+      answer = emptyAnswer(500);
+    }
+    if (!(answer instanceof Promise)) {
+      this.#send(head, answer);
+      return;
+    }
+    this.#enter("answer");
+    this.#request = request;
+    const finish = (later: HttpAnswer): void => {
+      this.#request = undefined;
+      if (this.#socket.destroyed) return;
+      this.#send(head, later);
+      this.#advance();
+    };
+    answer.then(finish, () => finish(emptyAnswer(500)));
+  }
+
+  #send(head: RequestHead, answer: HttpAnswer): void {
+    const isLast = !head.isKept || this.#host.isStopping;
+    const text = this.#textOf(answer, head, isLast);
+    if (isLast) this.#close(text);
+    else this.#enter(this.#socket.write(text) ? "idle" : "drain");
+  }
+
+  #textOf(answer: HttpAnswer, { method, isOld }: RequestHead, isLast: boolean): string {
+    const kept = isOld ? "keep-alive" : undefined;
+    const frame = {
+      isHead: method === "HEAD",
+      connection: isLast ? "close" : kept,
+      date: this.#host.date,
+    } as const;
+    try {
+      return answerText(answer, frame);
+    } catch {
+      return answerText(emptyAnswer(500), frame);
+    }
+  }
+
+  /** Tells a client why its requests are not read any further. */
+  #end(status: number): void {
+    const { date } = this.#host;
+    this.#close(answerText(emptyAnswer(status), { isHead: false, connection: "close", date }));
+  }
+
+  /** Ends with these words; the client's own end, or some seconds, close the connection. */
+  #close(words: string): void {
+    this.#enter("close");
+    this.#socket.end(words);
+    // What still comes has to be taken: a reset instead would take the words away from the client.
+    if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  #enter(phase: Phase): void {
+    // A head or body that comes in many pieces has not longer for it.
+    if (phase === this.#phase && phase !== "idle") return;
+    this.#phase = phase;
+    this.#secondsInPhase = 0;
+  }
+}
