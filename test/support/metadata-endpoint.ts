@@ -1,16 +1,21 @@
 import { createHmac } from "node:crypto";
 import http from "node:http";
+import { networkInterfaces } from "node:os";
 import { AppError } from "#core/errors.ts";
 import { Tokens } from "#core/imds/token.ts";
 import { Secret } from "#core/secret.ts";
+import type { RoleArn } from "#core/role/role-arn.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import { metadataEndpoint } from "#apps/agent/metadata-endpoint.ts";
-import type { AnsweredEvent } from "#apps/agent/metadata-request.ts";
+import type { AnsweredEvent, KnownPod } from "#apps/agent/metadata-request.ts";
 import { type HttpListener, serveHttp } from "#edges/http/server.ts";
 import { FakeClock } from "./fake-clock.ts";
 
 /** The role of the only pod there is. */
 export const ROLE = "path/my-role";
+
+/** What it is granted. */
+export const ROLE_ARN = "arn:aws:iam::123456789012:role/path/my-role" as RoleArn;
 
 /** What it is given. */
 export const CREDENTIALS: Credentials = {
@@ -40,6 +45,8 @@ export interface EndpointWorld extends AsyncDisposable {
   credentials: Credentials | AppError;
   server: string | AppError;
   upstream: string | AppError;
+  /** What is known of the only pod. */
+  pod: KnownPod;
   /** Paths that the node's own service was asked for. */
   readonly asked: string[];
   /** Addresses that the server was asked about. */
@@ -62,6 +69,7 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
     credentials: CREDENTIALS as Credentials | AppError,
     server: "ok" as string | AppError,
     upstream: "upstream" as string | AppError,
+    pod: { uid: "uid-1", requireImdsv2: false, roleArn: ROLE_ARN } as KnownPod,
     asked: [] as string[],
     addresses: [] as string[],
     events: [] as AnsweredEvent[],
@@ -84,8 +92,9 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
           return orThrow(told.credentials);
         },
       },
+      podAt: async () => told.pod,
       tokens: new Tokens({
-        sign: (bytes) => createHmac("sha256", "key").update(bytes).digest(),
+        macs: () => [(text) => createHmac("sha256", "key").update(text).digest("base64url")],
         clock,
       }),
       upstream: async (path) => {
@@ -107,6 +116,21 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   });
 }
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === "::1"),
+);
+
+/** Why tests over IPv6 are skipped; false when they are not. */
+export const SKIP_IPV6 = hasIpv6 ? false : "this machine has no address ::1";
+
+/** The loopback addresses that all is the same over. */
+export const WAYS_IN = [
+  { host: "127.0.0.1", skip: false },
+  { host: "::1", skip: SKIP_IPV6 },
+] as const;
+
+export type RequestOptions = http.RequestOptions;
 
 /** What came back for one request. */
 export interface Reply {

@@ -5,6 +5,7 @@ import {
   type MetadataAnswer,
   credentialsAnswer,
   failureAnswer,
+  infoAnswer,
   textAnswer,
   tokenAnswer,
 } from "#core/imds/answers.ts";
@@ -12,7 +13,7 @@ import { isNeverAllowed } from "#core/imds/deny-list.ts";
 import { parsePath, queryValue, routeOf } from "#core/imds/path.ts";
 import { parseTtl } from "#core/imds/token.ts";
 import { httpStatus } from "#edges/http/status.ts";
-import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
+import type { EndpointParts, HandlerLabel, KnownPod, MetadataRequest } from "./metadata-request.ts";
 
 /** An answer and what is told of it. */
 export interface Answered {
@@ -35,26 +36,25 @@ export async function answerAsAws(
   const { path } = parsed;
   const route = routeOf(path);
   if (route.to === "ping") return { answer: textAnswer(200, "pong"), handler: undefined, path };
-  if (route.to === "token")
-    return { answer: answerToken(request, parts), handler: undefined, path };
+  if (route.to === "token") {
+    return { answer: await answerToken(request, parts), handler: undefined, path };
+  }
   if (request.method !== "GET" && request.method !== "HEAD") {
     const answer = textAnswer(405, "", { Allow: "GET, HEAD" });
     return { answer, handler: undefined, path };
   }
   if (route.to === "health") return health(path, parsed.query, request, parts);
-  const unauthorized = answerUnauthorized(request, parts);
-  if (unauthorized !== undefined) return { answer: unauthorized, handler: undefined, path };
+  const pod = await parts.podAt(request.address);
+  if (!isWelcome(request, pod, parts)) {
+    return { answer: textAnswer(401, ""), handler: undefined, path };
+  }
   switch (route.to) {
     case "role-list":
       return guard("roleName", path, parts, () => listRole(request, parts));
     case "credentials":
-      return guard("credentials", path, parts, async () =>
-        credentialsAnswer(
-          await parts.table.credentials(request.address, route.role, request.signal),
-        ),
-      );
+      return guard("credentials", path, parts, () => giveCredentials(route, request, parts));
     case "iam-info":
-      return { answer: textAnswer(404, ""), handler: "proxy", path, isBlocked: true };
+      return guard("roleName", path, parts, () => giveInfo(request, parts));
     case "other":
       return proxy(path, request, parts);
   }
@@ -75,24 +75,58 @@ async function listRole(
   return textAnswer(200, role);
 }
 
-/** A new token, or why there is none; the same whatever else the answers look like. */
-export function answerToken(
-  { method, headers, address }: MetadataRequest,
-  { tokens }: EndpointParts,
-): MetadataAnswer {
-  if (method !== "PUT") return textAnswer(405, "", { Allow: "PUT" });
-  if (headers.get("x-forwarded-for") !== undefined) return textAnswer(403, "");
-  const ttl = parseTtl(headers.get(TTL_HEADER));
-  return ttl === undefined ? textAnswer(400, "") : tokenAnswer(tokens.issue(address, ttl), ttl);
+async function giveCredentials(
+  { role, isExtended }: { readonly role: string; readonly isExtended: boolean },
+  { address, signal }: MetadataRequest,
+  { table, podAt }: EndpointParts,
+): Promise<MetadataAnswer> {
+  const credentials = await table.credentials(address, role, signal);
+  return credentialsAnswer(credentials, isExtended ? (await podAt(address)).roleArn : undefined);
 }
 
-function answerUnauthorized(
+/** Only of a role whose credentials may be had, and never of the node's. */
+async function giveInfo(
+  { address, signal }: MetadataRequest,
+  { table, podAt }: EndpointParts,
+): Promise<MetadataAnswer> {
+  const role = await table.role(address, signal);
+  const credentials = await table.credentials(address, role, signal);
+  const { roleArn } = await podAt(address);
+  return roleArn === undefined ? textAnswer(404, "") : infoAnswer(roleArn, credentials);
+}
+
+/** Who forwards a request says so in one of these; a token must not get through a proxy by mistake. */
+const FORWARDED = ["x-forwarded-for", "forwarded"];
+
+/** A new token, or why there is none; the same whatever else the answers look like. */
+export async function answerToken(
+  { method, headers, address }: MetadataRequest,
+  { tokens, podAt }: EndpointParts,
+): Promise<MetadataAnswer> {
+  if (method !== "PUT") return textAnswer(405, "", { Allow: "PUT" });
+  if (FORWARDED.some((name) => headers.get(name) !== undefined)) return textAnswer(403, "");
+  const ttl = parseTtl(headers.get(TTL_HEADER));
+  if (ttl === undefined) return textAnswer(400, "");
+  // At once, even while the pod is not known: without a token, clients turn to IMDSv1 or give up.
+  const { uid: podUid } = await podAt(address);
+  return tokenAnswer(tokens.issue({ address, podUid }, ttl), ttl);
+}
+
+/** Whether the request carries a token of this pod's, or none where none is needed. */
+export function isWelcome(
   { headers, address }: MetadataRequest,
-  { tokens, requireImdsv2 }: EndpointParts,
-): MetadataAnswer | undefined {
+  pod: KnownPod,
+  parts: EndpointParts,
+): boolean {
   const token = headers.get(TOKEN_HEADER);
-  const isWelcome = token === undefined ? !requireImdsv2 : tokens.isValid(token, address);
-  return isWelcome ? undefined : textAnswer(401, "");
+  return token === undefined
+    ? !isTokenRequired(pod, parts)
+    : parts.tokens.isValid(token, { address, podUid: pod.uid });
+}
+
+/** The pod's namespace can ask for tokens, and cannot do without where every pod must have them. */
+export function isTokenRequired(pod: KnownPod, { requireImdsv2 }: EndpointParts): boolean {
+  return requireImdsv2 || pod.requireImdsv2;
 }
 
 /** Alive by itself; with `deep`, whether a server answers too, which is no reason to restart an agent. */
@@ -116,7 +150,9 @@ async function proxy(
   { signal }: MetadataRequest,
   parts: EndpointParts,
 ): Promise<Answered> {
-  if (isNeverAllowed(path) || !parts.allow(path)) {
+  // A value has two spellings, and clients use both; an expression need only think of one.
+  const isAllowed = parts.allow(path) || parts.allow(path.replace(/\/$/, ""));
+  if (isNeverAllowed(path) || !isAllowed) {
     return { answer: textAnswer(404, ""), handler: "proxy", path, isBlocked: true };
   }
   return guard("proxy", path, parts, async () => {

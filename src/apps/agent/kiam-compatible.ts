@@ -13,9 +13,16 @@ import {
   kiamServerUnhealthy,
   kiamText,
 } from "#core/imds/kiam-answers.ts";
-import { badEscape, cleanPath, decodeTarget, kiamRouteOf, queryValue } from "#core/imds/path.ts";
+import {
+  badEscape,
+  cleanPath,
+  decodeTarget,
+  kiamRouteOf,
+  queryValue,
+  type Route,
+} from "#core/imds/path.ts";
 import type { Credentials } from "#core/session/credentials.ts";
-import { type Answered, answerToken } from "./aws-answers.ts";
+import { type Answered, answerToken, isTokenRequired, isWelcome } from "./aws-answers.ts";
 import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
 
 /** Kiam's retry: 5 ms, half as much more each time, until the next pause would end after 5 s. */
@@ -41,6 +48,28 @@ export async function answerAsKiam(
       return health(path, query, request, parts);
     case "redirect":
       return { answer: kiamRedirect(path, query), handler: undefined, path };
+    case "token":
+      if (request.method !== "PUT") return proxy(path, request, parts);
+      // A token of ours serves clients as one of the node's would, and no pod reaches the node's service.
+      return { answer: await answerToken(request, parts), handler: "proxy", path };
+    default:
+      return answerPod(route, { path, query }, request, parts);
+  }
+}
+
+/** What is a pod's own, and so may need a token. */
+async function answerPod(
+  route: Route,
+  { path, query }: { readonly path: string; readonly query: string },
+  request: MetadataRequest,
+  parts: EndpointParts,
+): Promise<Answered> {
+  const pod = await parts.podAt(request.address);
+  // Kiam looks at no token, so one that is not needed is not looked at either.
+  if (isTokenRequired(pod, parts) && !isWelcome(request, pod, parts)) {
+    return { answer: kiamError(401, "Unauthorized"), handler: undefined, path };
+  }
+  switch (route.to) {
     case "role-list": {
       const bad = badEscape(query);
       if (bad !== undefined) {
@@ -60,7 +89,7 @@ export async function answerAsKiam(
       );
     }
     default:
-      return proxy(path, route.to === "token" && request.method === "PUT", request, parts);
+      return proxy(path, request, parts);
   }
 }
 
@@ -127,15 +156,12 @@ async function health(
   );
 }
 
-/** Only Kiam's token pass-through and allowed paths; the deny-list holds here as well. */
+/** Only allowed paths; the deny-list holds here as well. */
 async function proxy(
   path: string,
-  isToken: boolean,
   request: MetadataRequest,
   parts: EndpointParts,
 ): Promise<Answered> {
-  // A token of ours serves clients as one of the node's would, and no pod reaches the node's service.
-  if (isToken) return { answer: answerToken(request, parts), handler: "proxy", path };
   if (isNeverAllowed(path) || !parts.allow(path)) {
     const message = `request blocked by allow-route-regexp ${JSON.stringify(parts.allowSource)}: ${path}`;
     return { answer: kiamError(404, message), handler: "proxy", path, isBlocked: true };

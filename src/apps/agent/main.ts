@@ -1,4 +1,3 @@
-import { createHmac } from "node:crypto";
 import type { AppError } from "#core/errors.ts";
 import { NodeTable } from "#core/feed/node-table.ts";
 import { Tokens } from "#core/imds/token.ts";
@@ -18,6 +17,7 @@ import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { agentReport } from "./agent-report.ts";
+import { imdsTokenKeys } from "./imds-token-keys.ts";
 import { intercept } from "./intercept.ts";
 import { metadataEndpoint } from "./metadata-endpoint.ts";
 import type { AgentSettings } from "./settings.ts";
@@ -74,18 +74,19 @@ async function serve(
     clock,
     observe: report.table,
   });
-  // Of what outlives this process, so that a token that a pod holds outlives it too.
-  const key = createHmac("sha256", tls.current.key).update("imds-token key").digest();
+  const tokenKeys = resources.use(imdsTokenKeys({ tls, clock }));
   const endpoint = resources.use(
     await serveHttp({
       port: settings.port,
       clock,
       handler: metadataEndpoint({
         table,
-        tokens: new Tokens({
-          sign: (bytes) => createHmac("sha256", key).update(bytes).digest(),
-          clock,
+        podAt: async (address) => ({
+          uid: await sandboxes.podAt(address),
+          requireImdsv2: false,
+          roleArn: undefined,
         }),
+        tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
         upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
         allow: compileRe2(settings.allowRouteRegexp),
         allowSource: settings.allowRouteRegexp,

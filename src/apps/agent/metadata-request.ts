@@ -2,6 +2,7 @@ import type { NodeTable } from "#core/feed/node-table.ts";
 import type { Tokens } from "#core/imds/token.ts";
 import type { Clock } from "#core/clock.ts";
 import type { AppError } from "#core/errors.ts";
+import type { RoleArn } from "#core/role/role-arn.ts";
 import type { HttpHeaders } from "#edges/http/http-message.ts";
 import type { AskUpstream } from "#edges/http/metadata-upstream.ts";
 
@@ -33,14 +34,26 @@ export interface MetadataRequest {
   readonly signal: AbortSignal;
 }
 
+/** What the agent knows of the pod at an address without asking anybody. */
+export interface KnownPod {
+  /** Undefined while it is not known whose the address is. */
+  readonly uid: string | undefined;
+  /** Whether its namespace asks for session tokens. */
+  readonly requireImdsv2: boolean;
+  /** The role that it was granted; undefined without a grant, or where the server names no ARN. */
+  readonly roleArn: RoleArn | undefined;
+}
+
 /** What answers are made of. */
 export interface EndpointParts {
   readonly table: Pick<NodeTable, "role" | "credentials">;
-  readonly tokens: Tokens;
+  readonly podAt: (address: string) => Promise<KnownPod>;
+  readonly tokens: Pick<Tokens, "issue" | "isValid">;
   readonly upstream: AskUpstream;
   /** `--allow-route-regexp`, compiled. */
   readonly allow: (path: string) => boolean;
   readonly allowSource: string;
+  /** `--require-imdsv2`: every pod needs a session token, whatever its namespace says. */
   readonly requireImdsv2: boolean;
   /** `ok`, or an AppError saying why no server answers. */
   readonly serverHealth: (signal: AbortSignal) => Promise<string>;

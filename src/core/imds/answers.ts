@@ -1,4 +1,5 @@
 import type { AppError } from "../errors.ts";
+import type { RoleArn } from "../role/role-arn.ts";
 import type { Credentials } from "../session/credentials.ts";
 
 /** An answer of the metadata endpoint, before it meets HTTP. */
@@ -32,13 +33,29 @@ export function tokenAnswer(token: string, ttlSeconds: number): MetadataAnswer {
   return textAnswer(200, token, { [TTL_HEADER]: String(ttlSeconds) });
 }
 
-/** Credentials in the form and order that Kiam and the metadata service have. */
-export function credentialsAnswer(credentials: Credentials): MetadataAnswer {
-  return textAnswer(200, credentialsJson(credentials));
+/**
+ * Credentials in the form and order that Kiam and the metadata service have; with `AccountId` at the
+ * end where the role's ARN is given (specs: aws-clients.md §8).
+ */
+export function credentialsAnswer(credentials: Credentials, roleArn?: RoleArn): MetadataAnswer {
+  return textAnswer(200, credentialsJson(credentials, roleArn));
+}
+
+/**
+ * `iam/info` for the pod's own role. A role that is assumed has no instance profile, so the ARN is what
+ * that of its namesake would be: clients read account and role from it. There is no ID to be given.
+ */
+export function infoAnswer(roleArn: RoleArn, { issuedAt }: Credentials): MetadataAnswer {
+  const json = JSON.stringify({
+    Code: "Success",
+    LastUpdated: instant(issuedAt),
+    InstanceProfileArn: roleArn.replace(":role/", ":instance-profile/"),
+  });
+  return textAnswer(200, json);
 }
 
 /** One line of JSON as Go's encoder writes it: fields in Kiam's order, `<>&` escaped. */
-export function credentialsJson(credentials: Credentials): string {
+export function credentialsJson(credentials: Credentials, roleArn?: RoleArn): string {
   const json = JSON.stringify({
     Code: "Success",
     Type: "AWS-HMAC",
@@ -47,6 +64,7 @@ export function credentialsJson(credentials: Credentials): string {
     Token: credentials.sessionToken.reveal(),
     Expiration: instant(credentials.expiresAt),
     LastUpdated: instant(credentials.issuedAt),
+    ...(roleArn === undefined ? {} : { AccountId: accountOf(roleArn) }),
   });
   const escaped = json.replaceAll(
     /[<>&\u2028\u2029]/g,
@@ -68,6 +86,10 @@ export function failureAnswer(error: AppError, status: number, now: number): Met
       : { Code: error.code, Message: error.message, code: error.code, message: error.message };
   const later: Record<string, string> = error.retryable ? { "Retry-After": "1" } : {};
   return textAnswer(status, JSON.stringify(text), later);
+}
+
+function accountOf(roleArn: RoleArn): string {
+  return roleArn.split(":")[4] ?? "";
 }
 
 /** `YYYY-MM-DDTHH:MM:SSZ`: the only form that every client takes. */

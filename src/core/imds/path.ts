@@ -3,10 +3,13 @@ export type ParsedPath =
   | { readonly ok: true; readonly path: string; readonly query: string }
   | { readonly ok: false; readonly reason: string };
 
-/** What a normalised path asks for. `role` is what the caller named, slashes and colons included. */
+/**
+ * What a normalised path asks for. `role` is what the caller named, slashes and colons included;
+ * `isExtended` says that the answer names the account as well.
+ */
 export type Route =
   | { readonly to: "ping" | "health" | "role-list" | "iam-info" | "token" | "other" }
-  | { readonly to: "credentials"; readonly role: string };
+  | { readonly to: "credentials"; readonly role: string; readonly isExtended: boolean };
 
 // Characters with which a path may mean one thing here and another one upstream.
 const REFUSED = /[\u0000-\u001f\u007f-\u009f\u2028\u2029;\\]/;
@@ -57,10 +60,10 @@ export function routeOf(path: string): Route {
   if (rest.length === 2 && area === "api" && iam === "token") return { to: "token" };
   if (area !== "meta-data" || iam !== "iam") return { to: "other" };
   if (what === "info" && role.length === 0) return { to: "iam-info" };
-  if (what !== "security-credentials" && what !== "security-credentials-extended") {
-    return { to: "other" };
-  }
-  return role.length === 0 ? { to: "role-list" } : { to: "credentials", role: role.join("/") };
+  const isExtended = what === "security-credentials-extended";
+  if (what !== "security-credentials" && !isExtended) return { to: "other" };
+  if (role.length === 0) return { to: "role-list" };
+  return { to: "credentials", role: role.join("/"), isExtended };
 }
 
 /**
@@ -74,7 +77,7 @@ export function kiamRouteOf(path: string): Route | { readonly to: "redirect" } {
   const rest = list?.groups?.["rest"];
   if (rest === "") return { to: "redirect" };
   if (rest === "/") return { to: "role-list" };
-  if (rest !== undefined) return { to: "credentials", role: rest.slice(1) };
+  if (rest !== undefined) return { to: "credentials", role: rest.slice(1), isExtended: false };
   return /^\/?[^/]+\/api\/token$/.test(path) ? { to: "token" } : { to: "other" };
 }
 
