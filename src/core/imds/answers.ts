@@ -54,8 +54,18 @@ export function infoAnswer(roleArn: RoleArn, { issuedAt }: Credentials): Metadat
   return textAnswer(200, json);
 }
 
+/** Lines without an ARN: nearly every request is for one that was written before. */
+const WRITTEN = new WeakMap<Credentials, string>();
+
 /** One line of JSON as Go's encoder writes it: fields in Kiam's order, `<>&` escaped. */
 export function credentialsJson(credentials: Credentials, roleArn?: RoleArn): string {
+  if (roleArn !== undefined) return writeJson(credentials, { AccountId: accountOf(roleArn) });
+  const line = WRITTEN.get(credentials) ?? writeJson(credentials, {});
+  WRITTEN.set(credentials, line);
+  return line;
+}
+
+function writeJson(credentials: Credentials, more: Readonly<Record<string, string>>): string {
   const json = JSON.stringify({
     Code: "Success",
     Type: "AWS-HMAC",
@@ -64,7 +74,7 @@ export function credentialsJson(credentials: Credentials, roleArn?: RoleArn): st
     Token: credentials.sessionToken.reveal(),
     Expiration: instant(credentials.expiresAt),
     LastUpdated: instant(credentials.issuedAt),
-    ...(roleArn === undefined ? {} : { AccountId: accountOf(roleArn) }),
+    ...more,
   });
   const escaped = json.replaceAll(
     /[<>&\u2028\u2029]/g,
