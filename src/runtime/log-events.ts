@@ -200,6 +200,21 @@ export const LOG_EVENTS = {
     message: "server can be reached",
     help: "A server answers, for the first time or again.",
   },
+  feed_followed: {
+    level: "info",
+    message: "agent follows its node",
+    help: "An agent opened its node's feed at this server; `from` says whether it was told everything or only what had changed.",
+  },
+  feed_left: {
+    level: "info",
+    message: "agent left",
+    help: "An agent's node feed ended at this server.",
+  },
+  feed_resynced: {
+    level: "warn",
+    message: "agent was too slow and starts over",
+    help: "An agent read so slowly that it gets a snapshot instead of all that it missed.",
+  },
   tls_reloaded: {
     level: "info",
     message: "TLS certificate updated",

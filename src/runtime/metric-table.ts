@@ -239,6 +239,21 @@ const ROLECALL_METRICS = {
     help: "Times the interception rule could not be checked, added or removed.",
     labels: [],
   },
+  rolecall_feed_agents: {
+    type: "gauge",
+    help: "Streams of node feeds that are open at the server.",
+    labels: [],
+  },
+  rolecall_feed_streams_total: {
+    type: "counter",
+    help: "Node feeds that agents began to follow at the server, by what they got: snapshot, resumed (only what had changed).",
+    labels: ["from"],
+  },
+  rolecall_feed_resyncs_total: {
+    type: "counter",
+    help: "Agents that took so long to read that they got a snapshot anew.",
+    labels: [],
+  },
   rolecall_node_table_answers_total: {
     type: "counter",
     help: "Answers of the agent by source: memory, server (it was asked), held (servers were away).",

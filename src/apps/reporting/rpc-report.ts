@@ -1,5 +1,5 @@
 import type { Clock } from "#core/clock.ts";
-import { KIAM_SERVICE, type CallEvent } from "#edges/rpc/rpc-event.ts";
+import type { CallEvent } from "#edges/rpc/rpc-event.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import type { Log } from "#runtime/log.ts";
 import type { Metrics } from "#runtime/metrics.ts";
@@ -15,11 +15,10 @@ export interface RpcReport {
 
 /** Counts a call as Kiam's gRPC library does, and logs one that failed. */
 export function reportCall({ side, log, metrics }: RpcReport, event: CallEvent): void {
-  const labels = {
-    grpc_type: "unary",
-    grpc_service: KIAM_SERVICE,
-    grpc_method: event.method,
-  };
+  const labels =
+    event.method === "Follow"
+      ? { grpc_type: "server_stream", grpc_service: "rolecall.v1.NodeFeed", grpc_method: "Follow" }
+      : { grpc_type: "unary", grpc_service: "kiam.KiamService", grpc_method: event.method };
   switch (event.type) {
     case "call_started":
       metrics.add(`grpc_${side}_started_total`, labels);

@@ -1,11 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { baseArnOf } from "#core/role/base-arn.ts";
 import { EventWindow } from "#core/pod/event-window.ts";
-import { NamespaceIndex } from "#core/pod/namespace-index.ts";
-import { PodIndex } from "#core/pod/pod-index.ts";
 import { Expressions } from "#core/policy/expression.ts";
-import { Grants } from "#core/policy/grants.ts";
-import { Sessions } from "#core/session/sessions.ts";
 import { follow } from "#core/watch/follow.ts";
 import { resolveRole } from "#core/role/resolve-role.ts";
 import { createStsClient } from "#edges/aws/sts-client.ts";
@@ -32,6 +29,7 @@ import { podEvents } from "./pod-events.ts";
 import { serverReport } from "./server-report.ts";
 import { kiamHandlers, type ServiceEvent } from "./service.ts";
 import type { ServerSettings } from "./settings.ts";
+import { wayOfData } from "./way-of-data.ts";
 
 /** Between two tries to follow the cluster: short, since what a server decides on is stale meanwhile. */
 const PAUSE = { firstMs: 200, mostMs: 5_000 };
@@ -73,21 +71,24 @@ async function serve(
   );
   resources.defer(() => sts.destroy());
 
-  // The way of the data: pods and namespaces → grants → sessions → answers.
-  const sessions = new Sessions({
-    issue: stsIssuer(sts, clock),
+  const { pods, grants, sessions, feeds } = wayOfData({
     clock,
     random,
     signal,
-    observe: report.session,
-    concurrencyMax: settings.fetchers,
-    queueMax: settings.prefetchBufferSize,
-    renewBeforeMs: settings.sessionRefresh,
+    sessions: {
+      issue: stsIssuer(sts, clock),
+      observe: report.session,
+      concurrencyMax: settings.fetchers,
+      queueMax: settings.prefetchBufferSize,
+      renewBeforeMs: settings.sessionRefresh,
+    },
+    tokenKeys: () => undefined,
+    epoch: randomUUID(),
+    observeFeed: (event) => {
+      if (event.type === "refused" || event.type === "session_failed") tell(event);
+      else report.feed(event);
+    },
   });
-  const pods = new PodIndex();
-  const grants = new Grants(pods, new NamespaceIndex(), (uid, identity) =>
-    sessions.want(uid, identity),
-  );
   const useBaseArn = (baseArn: string): void =>
     grants.use({
       baseArn,
@@ -105,14 +106,14 @@ async function serve(
     signal,
     observe: report.podEvent,
   });
-  const observe = (event: ServiceEvent): void => {
+  const tell = (event: ServiceEvent): void => {
     report.service(event);
     if (settings.events) tellPod(event);
   };
-
   metrics.beforeScrape(() => {
     metrics.set("kiam_sts_cacheSize", {}, sessions.size);
     metrics.set("rolecall_pods", {}, pods.size);
+    metrics.set("rolecall_feed_agents", {}, feeds.followers);
   });
   await openProcess({
     settings,
@@ -126,7 +127,8 @@ async function serve(
     await serveKiam({
       bind: formatAddress(settings.bind),
       tls,
-      handlers: kiamHandlers({ grants, sessions, observe }),
+      handlers: kiamHandlers({ grants, sessions, observe: tell }),
+      follow: (node, held, stop) => feeds.follow(node, held, stop),
       keepalive: {
         timeMs: settings.grpcKeepaliveTimeDuration,
         timeoutMs: settings.grpcKeepaliveTimeoutDuration,
@@ -174,6 +176,7 @@ async function serve(
         { ...watching, signal: stop, observe: (event) => report.follow("pods", event) },
       ),
     (stop) => sessions.run(stop),
+    (stop) => feeds.run(stop),
     (stop) =>
       settings.roleBaseArn !== "" && !settings.roleBaseArnAutodetect
         ? Promise.resolve(useBaseArn(settings.roleBaseArn))

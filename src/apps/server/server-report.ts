@@ -1,3 +1,4 @@
+import type { NodeFeedEvent } from "#core/feed/node-feed.ts";
 import type { FollowEvent } from "#core/watch/follow.ts";
 import type { SessionEvent } from "#core/session/sessions.ts";
 import type { ListWatchEvent } from "#edges/kubernetes/list-watch.ts";
@@ -11,6 +12,9 @@ import type { ServiceEvent } from "./service.ts";
 
 /** The collections that the server follows. */
 export type Resource = "pods" | "namespaces";
+
+/** What happens to the streams of node feeds; what they say of pods is told as a request would be. */
+export type FeedEvent = Exclude<NodeFeedEvent, { readonly type: "refused" | "session_failed" }>;
 
 /** Turns what the parts of the server observe into log lines and metrics; each fact in one place. */
 export function serverReport(log: Log, metrics: Metrics) {
@@ -29,6 +33,7 @@ export function serverReport(log: Log, metrics: Metrics) {
       metrics.set("rolecall_watch_last_event_seconds", { resource }, now / 1_000),
     session: (event: SessionEvent) => reportSession(log, metrics, event),
     service: (event: ServiceEvent) => reportService(log, metrics, event),
+    feed: (event: FeedEvent) => reportFeed(log, metrics, event),
     podEvent: (fate: PodEventFate, error?: unknown) => {
       if (fate === "dropped") metrics.add("rolecall_events_dropped_total", {});
       if (fate === "failed") log.say("kubernetes_event_failed", { error });
@@ -111,6 +116,23 @@ function reportSession(log: Log, metrics: Metrics, event: SessionEvent): void {
     case "prefetch_dropped":
       metrics.add("kiam_k8s_dropped_pods_total", {});
       log.say("prefetch_dropped", { role: event.identity.role });
+      break;
+  }
+}
+
+function reportFeed(log: Log, metrics: Metrics, event: FeedEvent): void {
+  const { node } = event;
+  switch (event.type) {
+    case "followed":
+      metrics.add("rolecall_feed_streams_total", { from: event.from });
+      log.say("feed_followed", { node, from: event.from });
+      break;
+    case "resynced":
+      metrics.add("rolecall_feed_resyncs_total", {});
+      log.say("feed_resynced", { node });
+      break;
+    case "left":
+      log.say("feed_left", { node });
       break;
   }
 }

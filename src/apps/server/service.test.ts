@@ -27,7 +27,10 @@ function setUp({ permitted = ".*reader" } = {}) {
   const asked: string[] = [];
   const events: ServiceEvent["type"][] = [];
   const sessions = { answer: async (): Promise<Credentials> => CREDENTIALS };
-  const grants = new Grants(new PodIndex(), new NamespaceIndex(), () => {});
+  const grants = new Grants(new PodIndex(), new NamespaceIndex(), {
+    decided: () => {},
+    gone: () => {},
+  });
   grants.use({
     baseArn: "arn:aws:iam::123456789012:role/",
     expressions: new Expressions(compileRe2, { strict: true }),

@@ -1,5 +1,5 @@
-import { AppError } from "../errors.ts";
 import type { Change } from "../watch/change.ts";
+import { ownerOfAddress } from "./address-owner.ts";
 import { normalizeAddress } from "./address.ts";
 import { hasEnded, type Pod } from "./pod.ts";
 
@@ -52,51 +52,17 @@ export class PodIndex {
   }
 
   /**
-   * The pod that owns an address now. Pods that ended own none, and pods on the host network share
-   * the node's. A terminating pod keeps its address until another pod claims it that is not
-   * terminating; any other dispute is not decided (design invariant 2).
+   * The pod that owns an address now; `podUid` is what the node says of it (`ownerOfAddress`).
    *
-   * @param podUid the pod that the node itself gave the address to, where it says so. That comes
-   *   seconds before the API server knows the address; where the two disagree, nothing is decided.
    * @throws {AppError} `pod_not_found`, `pod_ambiguous` or `host_network`
    */
   find(address: string, podUid?: string): Pod {
     const claims = [...(this.#byAddress.get(normalizeAddress(address)) ?? [])]
       .map((uid) => this.#known(uid))
       .filter((pod) => !hasEnded(pod));
-    const owners = [
-      ...claims.filter(({ hostNetwork }) => !hostNetwork),
-      ...this.#awaitingAddress(podUid),
-    ];
-    const staying = owners.filter(({ deleting }) => !deleting);
-    const [pod, ...others] = staying.length > 0 ? staying : owners;
-    if (pod !== undefined && others.length === 0) {
-      if (podUid === undefined || podUid === pod.uid || pod.isStatic) return pod;
-      throw new AppError(
-        "pod_ambiguous",
-        `the node gave ${address} to another pod than the one that Kubernetes still names`,
-      );
-    }
-    if (pod !== undefined) {
-      throw new AppError(
-        "pod_ambiguous",
-        `${others.length + 1} live pods claim the address ${address}`,
-      );
-    }
-    if (claims.length > 0) {
-      throw new AppError(
-        "host_network",
-        `${address} is shared by pods on the host network; they cannot be told apart by address`,
-      );
-    }
-    throw new AppError("pod_not_found", `no live pod is known at ${address}`);
-  }
-
-  /** The pod of that UID, if it is on a node and Kubernetes does not know its address yet. */
-  #awaitingAddress(uid: string | undefined): readonly Pod[] {
-    const pod = uid === undefined ? undefined : this.#pods.get(uid);
-    if (pod === undefined || pod.node === "" || pod.addresses.length > 0) return [];
-    return pod.hostNetwork || hasEnded(pod) ? [] : [pod];
+    const pod = podUid === undefined ? undefined : this.#pods.get(podUid);
+    const named = pod === undefined || pod.node === "" || hasEnded(pod) ? undefined : pod;
+    return ownerOfAddress(address, claims, podUid, named);
   }
 
   /**

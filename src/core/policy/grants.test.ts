@@ -19,9 +19,11 @@ function namespace(permitted: string | undefined, resourceVersion = "1") {
 
 function setUp() {
   const wanted = new Map<string, SessionIdentity | undefined>();
-  const grants = new Grants(new PodIndex(), new NamespaceIndex(), (uid, identity) =>
-    wanted.set(uid, identity),
-  );
+  const grants = new Grants(new PodIndex(), new NamespaceIndex(), {
+    decided: ({ uid }, grant) =>
+      wanted.set(uid, grant?.outcome === "granted" ? grant.session : undefined),
+    gone: ({ uid }) => wanted.set(uid, undefined),
+  });
   const compile = (source: string) => {
     const expression = new RegExp(source, "u");
     return (text: string): boolean => expression.test(text);

@@ -2,13 +2,16 @@ import { AppError } from "../errors.ts";
 import type { NamespaceIndex } from "../pod/namespace-index.ts";
 import { hasEnded, type Namespace, type Pod } from "../pod/pod.ts";
 import type { PodIndex } from "../pod/pod-index.ts";
-import type { SessionIdentity } from "../session/session-identity.ts";
 import type { Change } from "../watch/change.ts";
 import { decideGrant, decideRequest, type GrantRules } from "./decide-grant.ts";
 import type { Grant } from "./grant.ts";
 
-/** Says which session a pod needs from now on; undefined when it needs none. */
-export type WantSession = (podUid: string, identity: SessionIdentity | undefined) => void;
+/** Is told of each pod that changed, or whose namespace did, once it is decided anew. */
+export interface GrantListener {
+  /** The grant is undefined where there is nothing to decide: the pod names no role, is on no node, or has ended. */
+  readonly decided: (pod: Pod, grant: Grant | undefined) => void;
+  readonly gone: (pod: Pod) => void;
+}
 
 /** One pod's request, decided on present data. */
 export interface Request {
@@ -26,14 +29,14 @@ export interface Request {
 export class Grants {
   readonly #pods: PodIndex;
   readonly #namespaces: NamespaceIndex;
-  readonly #want: WantSession;
+  readonly #listener: GrantListener;
   readonly #synced = { pods: false, namespaces: false };
   #rules: GrantRules | undefined;
 
-  constructor(pods: PodIndex, namespaces: NamespaceIndex, want: WantSession) {
+  constructor(pods: PodIndex, namespaces: NamespaceIndex, listener: GrantListener) {
     this.#pods = pods;
     this.#namespaces = namespaces;
-    this.#want = want;
+    this.#listener = listener;
   }
 
   /** Starts deciding. Until then the cluster is followed and nothing is granted. */
@@ -54,7 +57,7 @@ export class Grants {
   applyPods(change: Change<Pod>): void {
     const { put, removed } = this.#pods.apply(change);
     if (change.type === "replaced") this.#synced.pods = true;
-    for (const pod of removed) this.#want(pod.uid, undefined);
+    for (const pod of removed) this.#listener.gone(pod);
     for (const pod of put) this.#decide(pod);
   }
 
@@ -87,22 +90,45 @@ export class Grants {
     return { pod, grant: decideRequest(pod, this.#namespaces.get(pod.namespace), role, rules) };
   }
 
+  /**
+   * The present decision for a pod; undefined where there is nothing to decide: it names no role, is on
+   * no node, or has ended.
+   *
+   * @throws {AppError} `not_ready` before there are rules.
+   */
+  grantOf(pod: Pod): Grant | undefined {
+    if (pod.role === undefined || pod.node === "" || hasEnded(pod)) return undefined;
+    return decideGrant(pod, this.#namespaces.get(pod.namespace), this.#known());
+  }
+
+  /**
+   * What stands before roles that are not written as ARNs.
+   *
+   * @throws {AppError} `not_ready` before it is known.
+   */
+  get baseArn(): string {
+    return this.#known().baseArn;
+  }
+
+  /** Whether a pod's namespace asks its requests for session tokens. */
+  requiresImdsv2({ namespace }: Pod): boolean {
+    return this.#namespaces.get(namespace)?.requireImdsv2 ?? false;
+  }
+
   #present(): GrantRules {
     const missing = this.missing();
-    if (missing.length > 0 || this.#rules === undefined) {
+    if (missing.length > 0) {
       throw new AppError("not_ready", `Cannot answer yet: ${missing.join("; ")}`);
     }
-    return this.#rules;
+    return this.#known();
+  }
+
+  #known(): GrantRules {
+    if (this.#rules !== undefined) return this.#rules;
+    throw new AppError("not_ready", "the base ARN of roles is not known yet");
   }
 
   #decide(pod: Pod): void {
-    if (this.#rules === undefined) return;
-    this.#want(pod.uid, this.#sessionOf(pod, this.#rules));
-  }
-
-  #sessionOf(pod: Pod, rules: GrantRules): SessionIdentity | undefined {
-    if (pod.role === undefined || pod.node === "" || hasEnded(pod)) return undefined;
-    const grant = decideGrant(pod, this.#namespaces.get(pod.namespace), rules);
-    return grant.outcome === "granted" ? grant.session : undefined;
+    if (this.#rules !== undefined) this.#listener.decided(pod, this.grantOf(pod));
   }
 }

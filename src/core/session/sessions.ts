@@ -35,6 +35,19 @@ export type SessionEvent =
   | { readonly type: "dropped"; readonly identity: SessionIdentity }
   | { readonly type: "prefetch_dropped"; readonly identity: SessionIdentity };
 
+/** What is known of one session now. */
+export interface SessionState {
+  /** Names it within this process; never used twice. */
+  readonly id: number;
+  /** Undefined unless they may be served. */
+  readonly credentials: Credentials | undefined;
+  /** Why STS gave none the last time; undefined once it did. */
+  readonly failure: AppError | undefined;
+}
+
+/** Is told that what is known of a session has changed, for these of its owners. */
+export type SessionChanged = (key: SessionKey, owners: Iterable<string>) => void;
+
 export interface SessionsOptions {
   readonly issue: IssueCredentials;
   readonly clock: Clock;
@@ -42,6 +55,8 @@ export interface SessionsOptions {
   /** Ends every call and the renewing. */
   readonly signal: AbortSignal;
   readonly observe: (event: SessionEvent) => void;
+  /** Also told when a pod comes to need a session that is known already. */
+  readonly changed?: SessionChanged;
   /** How many calls to STS run at once (`--fetchers`). */
   readonly concurrencyMax: number;
   /** How many sessions may wait for one (`--prefetch-buffer-size`). */
@@ -53,6 +68,7 @@ export interface SessionsOptions {
 }
 
 interface Session {
+  readonly id: number;
   readonly key: SessionKey;
   readonly identity: SessionIdentity;
   /** UIDs of the live pods that need it. */
@@ -91,6 +107,7 @@ export class Sessions {
   readonly #unowned = new Set<Session>();
   readonly #keyOf = new Map<string, SessionKey>();
   #slowedUntil = 0;
+  #lastId = 0;
   #wake: () => void = () => {};
 
   constructor(options: SessionsOptions) {
@@ -101,6 +118,15 @@ export class Sessions {
   /** How many sessions are known. */
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** What is known of a session; undefined when no pod needs it. */
+  state(key: SessionKey): SessionState | undefined {
+    const session = this.#sessions.get(key);
+    if (session === undefined) return undefined;
+    const { id, held, refused } = session;
+    const isAlive = held !== undefined && areAlive(held, this.#options.clock.now());
+    return { id, credentials: isAlive ? held : undefined, failure: refused?.error };
   }
 
   /** How many calls to STS are running. */
@@ -149,6 +175,7 @@ export class Sessions {
     if (!isHeld && session.flight === undefined && session.refused === undefined) {
       this.#prefetch(session);
     }
+    this.#options.changed?.(key, [owner]);
   }
 
   /** Renews, tries again and drops what is due. Ends only by the signal's reason. */
@@ -182,7 +209,9 @@ export class Sessions {
     const known = this.#sessions.get(key);
     if (known !== undefined) return known;
     this.#makeRoom();
+    this.#lastId += 1;
     const session: Session = {
+      id: this.#lastId,
       key,
       identity,
       owners: new Set(),
@@ -297,6 +326,7 @@ export class Sessions {
     const spread = (random() - 0.5) * 2 * JITTER * life;
     const before = Math.min(renewBeforeMs ?? life / 2, life);
     this.#due(session, Math.max(now + SOONEST_MS, credentials.expiresAt - before + spread));
+    this.#options.changed?.(session.key, session.owners);
   }
 
   #remember(session: Session, error: AppError, ms: number): AppError {
@@ -311,6 +341,7 @@ export class Sessions {
     const isHeld = session.held !== undefined && areAlive(session.held, now);
     observe({ type: "failed", identity: session.identity, error, isHeld, ms });
     this.#due(session, now + pause);
+    this.#options.changed?.(session.key, session.owners);
     return error;
   }
 

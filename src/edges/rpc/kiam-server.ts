@@ -7,6 +7,7 @@ import type { Clock, Random } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import type { ServerKeepalive } from "./keepalive.ts";
 import { kiamService } from "./kiam-service.ts";
+import type { FollowNode } from "./feed-service.ts";
 import type { KiamHandlers } from "./kiam-service.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
 import { parseHostPort } from "./server-address.ts";
@@ -19,6 +20,8 @@ export interface KiamServerOptions {
   readonly bind: string;
   readonly tls: TlsFiles;
   readonly handlers: KiamHandlers;
+  /** The node feed, served beside it; without one the server is as Kiam's. */
+  readonly follow?: FollowNode | undefined;
   readonly keepalive: ServerKeepalive;
   readonly clock: Clock;
   readonly random: Random;

@@ -11,6 +11,8 @@ import { orAborted } from "#core/or-aborted.ts";
 import type { PodAnswers } from "#core/feed/pod-answers.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
+import { type FollowNode, followFeed } from "./feed-service.ts";
+import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
 import { podUidFrom } from "./pod-uid.ts";
 import { errorToStatus } from "./status.ts";
 import type { KiamMethod } from "./status.ts";
@@ -24,6 +26,8 @@ export interface KiamHandlers extends PodAnswers {
 
 export interface KiamServiceOptions {
   readonly handlers: KiamHandlers;
+  /** The node feed; without one the server is as Kiam's. */
+  readonly follow?: FollowNode | undefined;
   readonly clock: Clock;
   readonly observe: (event: KiamServerEvent) => void;
 }
@@ -34,9 +38,9 @@ export type AnswerRequest = (request: Http2ServerRequest, response: Http2ServerR
 /** The largest request and answer in bytes; Kiam's are well under 4 kB. */
 const MESSAGE_BYTES_MAX = 65_536;
 
-/** `kiam.KiamService` over HTTP/2, gRPC only. */
+/** `kiam.KiamService`, and the node feed beside it, over HTTP/2, gRPC only. */
 export function kiamService(options: KiamServiceOptions): AnswerRequest {
-  const { handlers } = options;
+  const { handlers, follow } = options;
   const router = createConnectRouter({
     connect: false,
     grpcWeb: false,
@@ -61,6 +65,11 @@ export function kiamService(options: KiamServiceOptions): AnswerRequest {
         message: await handlers.health(signal),
       })),
   });
+  if (follow !== undefined) {
+    router.service(NodeFeed, {
+      follow: (request, context) => followFeed(request, context, { ...options, follow }),
+    });
+  }
   const routes = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
   return (request, response) => {

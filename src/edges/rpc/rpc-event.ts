@@ -1,17 +1,14 @@
 import type { AppError } from "#core/errors.ts";
-import type { KiamMethod } from "./status.ts";
-
-/** The gRPC service that both ends count their calls under. */
-export const KIAM_SERVICE = "kiam.KiamService";
+import type { RpcMethod } from "./status.ts";
 
 /** One call, as the `grpc_*_total` metrics count it. `code` is gRPC's name: `OK`, `Unknown`, …. */
 export type CallEvent =
-  | { readonly type: "call_started"; readonly method: KiamMethod }
-  | { readonly type: "message_sent"; readonly method: KiamMethod }
-  | { readonly type: "message_received"; readonly method: KiamMethod }
+  | { readonly type: "call_started"; readonly method: RpcMethod }
+  | { readonly type: "message_sent"; readonly method: RpcMethod }
+  | { readonly type: "message_received"; readonly method: RpcMethod }
   | {
       readonly type: "call_handled";
-      readonly method: KiamMethod;
+      readonly method: RpcMethod;
       readonly code: string;
       readonly ms: number;
       /** Why it failed; undefined for `OK`. */

@@ -5,6 +5,9 @@ import type { ErrorCode } from "#core/errors.ts";
 /** The calls of `kiam.KiamService`. */
 export type KiamMethod = "GetPodRole" | "GetPodCredentials" | "GetHealth";
 
+/** Every call between agents and servers; `Follow` is the one of `rolecall.v1.NodeFeed`. */
+export type RpcMethod = KiamMethod | "Follow";
+
 interface Status {
   readonly code: Code;
   /** Kiam's exact text; without one the error's own sentence is the text. */
@@ -61,7 +64,7 @@ const REASON_TRAILER = "rolecall-reason";
 const TEXT_CHARS_MAX = 1_000;
 
 /** What goes on the wire for a failure. Neither its cause nor its stack does. */
-export function errorToStatus(method: KiamMethod, error: AppError): ConnectError {
+export function errorToStatus(method: RpcMethod, error: AppError): ConnectError {
   const status: Status = RPC_STATUS[error.code];
   const exact = method === "GetPodRole" ? status.role : status.credentials;
   const reason = presentable(error.message);
