@@ -99,6 +99,11 @@ export const LOG_EVENTS = {
     message: "pod denied by policy",
     help: "A pod may not have the role that it names; `reason` says why.",
   },
+  address_disputed: {
+    level: "warn",
+    message: "address is disputed, refusing",
+    help: "The node's records, its kernel and the server don't agree on whose an address is.",
+  },
 
   // Sessions
   credentials_requested: {

@@ -259,6 +259,11 @@ const ROLECALL_METRICS = {
     help: "Answers of the agent by source: memory, server (it was asked), held (servers were away).",
     labels: ["source"],
   },
+  rolecall_address_disputes_total: {
+    type: "counter",
+    help: "Requests refused because two did not agree on whose the address is: records (of the node), record-and-kernel, server-and-kernel.",
+    labels: ["between"],
+  },
   rolecall_server_unavailable_total: {
     type: "counter",
     help: "Times no server answered the agent in time.",

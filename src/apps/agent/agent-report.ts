@@ -1,4 +1,5 @@
 import type { NodeTableEvent } from "#core/feed/node-table.ts";
+import type { DisputeEvent } from "#core/feed/places.ts";
 import type { InterceptionEvent } from "#edges/linux/iptables.ts";
 import type { KiamClientEvent } from "#edges/rpc/rpc-event.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
@@ -15,6 +16,10 @@ export function agentReport(log: Log, metrics: Metrics) {
     table: (event: NodeTableEvent) => {
       if (event.type !== "held-served") return;
       metrics.add("rolecall_node_table_answers_total", { source: "held" });
+    },
+    places: ({ between, address, reason }: DisputeEvent) => {
+      metrics.add("rolecall_address_disputes_total", { between });
+      log.say("address_disputed", { addr: address, reason });
     },
     answered: (event: AnsweredEvent) => reportAnswer(log, metrics, event),
     interception: (event: InterceptionEvent) => reportInterception(log, metrics, event),

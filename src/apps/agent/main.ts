@@ -1,9 +1,11 @@
 import type { AppError } from "#core/errors.ts";
 import { NodeTable } from "#core/feed/node-table.ts";
+import { Places } from "#core/feed/places.ts";
 import { Tokens } from "#core/imds/token.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
 import { serveHttp } from "#edges/http/server.ts";
 import { CniResults } from "#edges/linux/cni-results.ts";
+import { KernelPlaces } from "#edges/linux/kernel-places.ts";
 import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import { createLog } from "#runtime/log.ts";
@@ -67,10 +69,15 @@ async function serve(
       observe: report.rpc,
     }),
   );
-  const sandboxes = resources.use(new CniResults(settings.cniResults));
+  const sandboxes = resources.use(new CniResults({ folder: settings.cniResults, clock, signal }));
+  const places = new Places({
+    records: (address) => sandboxes.at(address),
+    kernel: new KernelPlaces({ clock, signal }),
+    observe: report.places,
+  });
   const table = new NodeTable({
     ask: servers,
-    podAt: (address) => sandboxes.podAt(address),
+    podAt: async (address) => (await places.ownerOf(address)).record?.podUid,
     clock,
     observe: report.table,
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "#runtime/system-clock.ts";
 import { CniResults } from "./cni-results.ts";
 
 /** What libcni writes for one sandbox, with what else is in it. */
@@ -24,42 +25,49 @@ function result(podUid: string, ...addresses: readonly string[]): string {
 
 describe("CniResults", { timeout: 10_000 }, () => {
   let folder: string;
+  let stop: AbortController;
   let results: CniResults;
+  const open = (path: string): CniResults =>
+    new CniResults({ folder: path, clock: systemClock, signal: stop.signal });
   beforeEach(async () => {
+    stop = new AbortController();
     folder = await mkdtemp(join(tmpdir(), "rolecall-cni-"));
-    results = new CniResults(folder);
+    results = open(folder);
   });
   afterEach(async () => {
+    stop.abort(new Error("the test is over"));
     results[Symbol.dispose]();
     await rm(folder, { recursive: true, force: true });
   });
+  const podsAt = async (address: string, asked = results): Promise<readonly string[]> =>
+    (await asked.at(address)).map(({ podUid }) => podUid);
   const put = (name: string, text: string): Promise<void> => writeFile(join(folder, name), text);
   /** The watch tells of changes in its own time. */
-  const becomes = async (address: string, expected: string | undefined): Promise<void> => {
-    while ((await results.podAt(address)) !== expected) await sleep(5);
+  const becomes = async (address: string, ...expected: readonly string[]): Promise<void> => {
+    while ((await podsAt(address)).join() !== expected.join()) await sleep(1);
   };
 
   test("names the pod that has an address, of either family", async () => {
     await put("pods-1-eth0", result("cart", "10.0.0.1/24", "FD00:0::1/64"));
     await put("pods-2-eth0", result("till", "10.0.0.2/24"));
 
-    assert.equal(await results.podAt("10.0.0.1"), "cart");
-    assert.equal(await results.podAt("fd00::1"), "cart");
-    assert.equal(await results.podAt("10.0.0.2"), "till");
-    assert.equal(await results.podAt("10.0.0.3"), undefined);
+    assert.deepEqual(await podsAt("10.0.0.1"), ["cart"]);
+    assert.deepEqual(await podsAt("fd00::1"), ["cart"]);
+    assert.deepEqual(await podsAt("10.0.0.2"), ["till"]);
+    assert.deepEqual(await podsAt("10.0.0.3"), []);
   });
 
   test("knows a pod that came since it was last asked", async () => {
-    assert.equal(await results.podAt("10.0.0.1"), undefined);
+    assert.deepEqual(await podsAt("10.0.0.1"), []);
 
     await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
 
-    assert.equal(await results.podAt("10.0.0.1"), "cart");
+    assert.deepEqual(await podsAt("10.0.0.1"), ["cart"]);
   });
 
   test("follows an address from one pod to another", async () => {
     await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
-    assert.equal(await results.podAt("10.0.0.1"), "cart");
+    assert.deepEqual(await podsAt("10.0.0.1"), ["cart"]);
 
     await rm(join(folder, "pods-1-eth0"));
     await put("pods-2-eth0", result("till", "10.0.0.1/24"));
@@ -67,18 +75,18 @@ describe("CniResults", { timeout: 10_000 }, () => {
     await becomes("10.0.0.1", "till");
   });
 
-  test("names none of two pods that claim an address", async () => {
+  test("names every pod that has an address by the records", async () => {
     await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
     await put("pods-2-eth0", result("till", "10.0.0.1/24"));
 
-    assert.equal(await results.podAt("10.0.0.1"), undefined);
+    assert.deepEqual((await podsAt("10.0.0.1")).toSorted(), ["cart", "till"]);
   });
 
   test("reads results of CNI before 0.3", async () => {
     const old = { cniArgs: [["K8S_POD_UID", "cart"]], result: { ip4: { ip: "10.0.0.1/24" } } };
     await put("pods-1-eth0", JSON.stringify(old));
 
-    assert.equal(await results.podAt("10.0.0.1"), "cart");
+    assert.deepEqual(await podsAt("10.0.0.1"), ["cart"]);
   });
 
   test("passes over what is no result, and reads it once it is whole", async () => {
@@ -88,7 +96,7 @@ describe("CniResults", { timeout: 10_000 }, () => {
     await put("pods-3-eth0", '{"cniArgs":[["K8S_POD_UID",7]],"result":{"ips":[{"address":3}]}}');
     await put("pods-4-eth0", '{"cniArgs":3,"result":null}');
     await mkdir(join(folder, "pods-5-eth0"));
-    assert.equal(await results.podAt("10.0.0.1"), undefined);
+    assert.deepEqual(await podsAt("10.0.0.1"), []);
 
     await put("pods-1-eth0", whole);
 
@@ -96,12 +104,12 @@ describe("CniResults", { timeout: 10_000 }, () => {
   });
 
   test("knows nothing while there is no folder", async () => {
-    using absent = new CniResults(join(folder, "absent"));
-    assert.equal(await absent.podAt("10.0.0.1"), undefined);
+    using absent = open(join(folder, "absent"));
+    assert.deepEqual(await podsAt("10.0.0.1", absent), []);
 
     await mkdir(join(folder, "absent"));
     await put("absent/pods-1-eth0", result("cart", "10.0.0.1/24"));
 
-    assert.equal(await absent.podAt("10.0.0.1"), "cart");
+    assert.deepEqual(await podsAt("10.0.0.1", absent), ["cart"]);
   });
 });

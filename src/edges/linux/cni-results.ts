@@ -1,16 +1,22 @@
-import { watch, type FSWatcher } from "node:fs";
-import { open, readdir } from "node:fs/promises";
-import { join } from "node:path";
-import { normalizeAddress } from "#core/pod/address.ts";
+import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Clock } from "#core/clock.ts";
+import type { SandboxRecord } from "#core/feed/local-truth.ts";
+import { sharedLook } from "#core/shared-look.ts";
+import { parseCniResult, type RecordedSandbox } from "./cni-result.ts";
 
 /** More results than any node has pods; what comes beyond is not looked at. */
 const FILES_MAX = 4_096;
 const FILE_BYTES_MAX = 65_536;
+/** However many unknown addresses ask, the folder is listed no more often. */
+const LIST_PAUSE_MS = 100;
 
-/** One sandbox's place in the network, as its result says. */
-interface Sandbox {
-  readonly podUid: string;
-  readonly addresses: readonly string[];
+/** Where the records are. */
+export interface CniResultsOptions {
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -18,105 +24,106 @@ interface Sandbox {
  * container runtime with it, writes before a pod's containers start and removes when its network is
  * taken down (containernetworking/cni, libcni/api.go). Reading it needs no right but to read the folder.
  *
- * A folder that is missing or can't be read knows nothing, and is tried again at each question.
+ * Records are kept in memory, and a file is read when the kernel tells of its change and not else. A question waits for
+ * the turn of the event loop to end, by when every change that came before it has been told. The folder is
+ * listed only for an address that no record has, and while it can't be watched.
  */
 export class CniResults implements Disposable {
   readonly #folder: string;
-  readonly #sandboxes = new Map<string, Sandbox>();
-  readonly #podsBy = new Map<string, Set<string>>();
+  readonly #sandboxes = new Map<string, RecordedSandbox>();
+  readonly #byAddress = new Map<string, readonly RecordedSandbox[]>();
+  readonly #changed = new Set<string>();
+  readonly #list: () => Promise<void>;
   #watcher: FSWatcher | undefined;
-  #isStale = true;
-  #reading: Promise<void> | undefined;
+  #turn: Promise<void> | undefined;
 
-  constructor(folder: string) {
+  constructor({ folder, clock, signal }: CniResultsOptions) {
     this.#folder = folder;
+    this.#list = sharedLook(() => this.#readAll(), { clock, pauseMs: LIST_PAUSE_MS, signal });
   }
 
-  /** The UID of the pod that has the address; undefined when none is known, or more than one. */
-  async podAt(address: string): Promise<string | undefined> {
-    if (this.#isStale || !this.#podsBy.has(address)) {
-      this.#reading ??= this.#read().finally(() => {
-        this.#reading = undefined;
-      });
-      await this.#reading;
-    }
-    const [uid, ...others] = this.#podsBy.get(address) ?? [];
-    return others.length === 0 ? uid : undefined;
+  /** Every sandbox that has the address by the records, in its one spelling; none where nothing is recorded. */
+  async at(address: string): Promise<readonly SandboxRecord[]> {
+    await this.#turnEnd();
+    if (this.#watcher === undefined || !this.#byAddress.has(address)) await this.#list();
+    return this.#byAddress.get(address) ?? [];
   }
 
   [Symbol.dispose](): void {
-    this.#watcher?.close();
+    this.#unwatch();
   }
 
-  async #read(): Promise<void> {
+  /** One for all questions of a turn: what the kernel told in it is read before any of them is answered. */
+  #turnEnd(): Promise<void> {
+    this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#turn = undefined;
+        for (const name of this.#changed) this.#read(name);
+        this.#changed.clear();
+        resolve();
+      });
+    });
+    return this.#turn;
+  }
+
+  async #readAll(): Promise<void> {
     this.#watch();
-    // Before the reading: what changes meanwhile makes it stale again.
-    this.#isStale = this.#watcher === undefined;
     const names = await readdir(this.#folder).catch(() => []);
     const present = new Set(names.slice(0, FILES_MAX));
-    for (const name of this.#sandboxes.keys()) if (!present.has(name)) this.#sandboxes.delete(name);
-    for (const name of present) {
-      if (this.#sandboxes.has(name)) continue;
-      const sandbox = await readResult(join(this.#folder, name));
-      if (sandbox !== undefined) this.#sandboxes.set(name, sandbox);
+    for (const name of this.#sandboxes.keys()) if (!present.has(name)) this.#keep(name, undefined);
+    for (const name of present) if (!this.#sandboxes.has(name)) this.#read(name);
+  }
+
+  /**
+   * Synchronous: some tens of microseconds for a file that was just written, and no question can come
+   * between what it says and what is known.
+   */
+  #read(name: string): void {
+    const path = join(this.#folder, name);
+    try {
+      const { size } = statSync(path);
+      this.#keep(
+        name,
+        size > FILE_BYTES_MAX ? undefined : parseCniResult(readFileSync(path, "utf8")),
+      );
+    } catch {
+      this.#keep(name, undefined);
     }
-    this.#podsBy.clear();
-    for (const { podUid, addresses } of this.#sandboxes.values()) {
-      for (const address of addresses) {
-        const pods = this.#podsBy.get(address) ?? new Set();
-        this.#podsBy.set(address, pods.add(podUid));
-      }
+  }
+
+  #keep(name: string, sandbox: RecordedSandbox | undefined): void {
+    const before = this.#sandboxes.get(name);
+    for (const address of before?.addresses ?? []) {
+      const others = (this.#byAddress.get(address) ?? []).filter((other) => other !== before);
+      if (others.length > 0) this.#byAddress.set(address, others);
+      else this.#byAddress.delete(address);
+    }
+    this.#sandboxes.delete(name);
+    if (sandbox === undefined || this.#sandboxes.size >= FILES_MAX) return;
+    this.#sandboxes.set(name, sandbox);
+    for (const address of new Set(sandbox.addresses)) {
+      this.#byAddress.set(address, [...(this.#byAddress.get(address) ?? []), sandbox]);
     }
   }
 
   #watch(): void {
     if (this.#watcher !== undefined) return;
     try {
-      this.#watcher = watch(this.#folder, { persistent: false }, () => {
-        this.#isStale = true;
+      const watcher = watch(this.#folder, { persistent: false }, (_event, name) => {
+        // The folder itself, moved or removed: the watch goes with it.
+        if (name === null || name === basename(this.#folder)) this.#unwatch();
+        else this.#changed.add(name);
+        void this.#turnEnd();
       });
-      this.#watcher.on("error", () => this.#unwatch());
+      watcher.on("error", () => this.#unwatch());
+      this.#watcher = watcher;
     } catch {
-      // No folder yet, or no inotify left: without a watch it is read at each question.
+      // No folder yet, or no inotify left: without a watch it is listed for each question.
     }
   }
 
   #unwatch(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
-    this.#isStale = true;
   }
-}
-
-/** Undefined for what is no result of a pod, or not whole yet. */
-async function readResult(path: string): Promise<Sandbox | undefined> {
-  try {
-    await using file = await open(path);
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(FILE_BYTES_MAX));
-    return parseResult(JSON.parse(buffer.toString("utf8", 0, bytesRead)));
-  } catch {
-    return undefined;
-  }
-}
-
-/** What libcni keeps, as far as it is used; every field may be anything. */
-interface CachedResult {
-  readonly cniArgs?: readonly (readonly [string, string])[];
-  readonly result?: {
-    readonly ips?: readonly { readonly address?: string }[];
-    /** CNI before 0.3.0. */
-    readonly ip4?: { readonly ip?: string };
-    readonly ip6?: { readonly ip?: string };
-  };
-}
-
-function parseResult(parsed: unknown): Sandbox | undefined {
-  const { cniArgs = [], result = {} } = parsed as CachedResult;
-  const podUid = cniArgs.find(([name]) => name === "K8S_POD_UID")?.[1];
-  if (typeof podUid !== "string" || podUid === "") return undefined;
-  const ranges = [...(result.ips ?? []).map((ip) => ip.address), result.ip4?.ip, result.ip6?.ip];
-  const addresses = ranges
-    .filter((range) => typeof range === "string")
-    .map((range) => normalizeAddress(range.replace(/\/\d+$/, "")));
-  return { podUid, addresses };
 }

@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Place, SandboxRecord } from "./local-truth.ts";
+import { type DisputeEvent, Places } from "./places.ts";
+
+const ADDRESS = "10.0.0.1";
+const DISPUTED = { code: "pod_ambiguous" };
+
+function record(podUid: string, fields: Partial<SandboxRecord> = {}): SandboxRecord {
+  return {
+    podUid,
+    namespace: "shop",
+    name: podUid,
+    hostInterfaces: [],
+    hardwareAddresses: [],
+    ...fields,
+  };
+}
+
+function routed(index: number): Place {
+  return { interface: `veth${index}`, hardwareAddress: undefined, index };
+}
+
+function bridged(hardwareAddress: string, index: number | undefined): Place {
+  return { interface: "cni0", hardwareAddress, index };
+}
+
+/** A node whose records and kernel a test changes as it likes. */
+function setUp() {
+  const node = {
+    records: [] as SandboxRecord[],
+    place: undefined as Place | undefined,
+    lastPlace: undefined as Place | undefined,
+    highest: 7 as number | undefined,
+    events: [] as DisputeEvent[],
+  };
+  const places = new Places({
+    records: async () => node.records,
+    kernel: {
+      placeOf: async () => node.place,
+      lastPlaceOf: () => node.lastPlace,
+      highestIndex: async () => node.highest,
+    },
+    observe: (event) => node.events.push(event),
+  });
+  const ask = async (uid: string): Promise<void> =>
+    places.confirm(await places.ownerOf(ADDRESS), uid);
+  const told = (...uids: readonly string[]): void =>
+    places.learn(uids.map((uid) => ({ uid, address: ADDRESS })));
+  return { node, places, ask, told };
+}
+
+describe("the node's own records", () => {
+  test("name the pod, whatever the kernel can't tell", async () => {
+    const { node, places } = setUp();
+    node.records = [
+      record("cart", { hostInterfaces: ["veth7"], hardwareAddresses: ["02:00:00:00:00:07"] }),
+    ];
+    assert.equal((await places.ownerOf(ADDRESS)).record?.podUid, "cart");
+  });
+
+  test("name one pod that has two sandboxes", async () => {
+    const { node, places } = setUp();
+    node.records = [record("cart"), record("cart")];
+    assert.equal((await places.ownerOf(ADDRESS)).record?.podUid, "cart");
+  });
+
+  test("name none of two pods while the kernel can't tell", async () => {
+    const { node, places } = setUp();
+    node.records = [record("cart"), record("till")];
+    await assert.rejects(places.ownerOf(ADDRESS), DISPUTED);
+    assert.deepEqual(
+      node.events.map(({ between }) => between),
+      ["records"],
+    );
+  });
+
+  test("name the one of two pods that is where the kernel says", async () => {
+    for (const place of [routed(9), bridged("02:00:00:00:00:09", 9)]) {
+      const { node, places } = setUp();
+      const fields = (id: number): Partial<SandboxRecord> => ({
+        hostInterfaces: ["cni0", `veth${id}`],
+        hardwareAddresses: [`02:00:00:00:00:0${id}`],
+      });
+      node.records = [record("cart", fields(8)), record("till", fields(9))];
+      node.place = place;
+      assert.equal((await places.ownerOf(ADDRESS)).record?.podUid, "till");
+    }
+  });
+
+  test("name no pod that is elsewhere: on another interface, or with another hardware address", async () => {
+    for (const [fields, place] of [
+      [{ hostInterfaces: ["veth8"] }, routed(9)],
+      [{ hardwareAddresses: ["02:00:00:00:00:08"] }, bridged("02:00:00:00:00:09", 9)],
+    ] as const) {
+      const { node, places } = setUp();
+      node.records = [record("cart", fields)];
+      node.place = node.lastPlace = place;
+      await assert.rejects(places.ownerOf(ADDRESS), DISPUTED);
+      assert.deepEqual(
+        node.events.map(({ between }) => between),
+        ["record-and-kernel"],
+      );
+    }
+  });
+
+  test("are not disputed by what the kernel said a second ago", async () => {
+    const { node, places } = setUp();
+    node.records = [record("till", { hostInterfaces: ["veth9"] })];
+    node.lastPlace = routed(8);
+    node.place = routed(9);
+    assert.equal((await places.ownerOf(ADDRESS)).record?.podUid, "till");
+  });
+});
+
+describe("a server's word on an address without a record", () => {
+  test("holds for the place that was there when it came", async () => {
+    for (const place of [routed(7), bridged("02:00:00:00:00:07", 7), undefined]) {
+      const { node, ask, told } = setUp();
+      node.place = place;
+      told("cart");
+      await ask("cart");
+      await ask("cart");
+      assert.deepEqual(node.events, []);
+    }
+  });
+
+  test("does not hold for a place that was made later", async () => {
+    for (const place of [routed(8), bridged("02:00:00:00:00:08", 8)]) {
+      const { node, ask, told } = setUp();
+      told("cart");
+      node.place = place;
+      node.highest = 8;
+      await assert.rejects(ask("cart"), DISPUTED);
+      assert.deepEqual(
+        node.events.map(({ between }) => between),
+        ["server-and-kernel"],
+      );
+    }
+  });
+
+  test("does not come true by being said again", async () => {
+    const { node, ask, told } = setUp();
+    told("cart");
+    node.place = routed(8);
+    node.highest = 8;
+    told("cart");
+    await assert.rejects(ask("cart"), DISPUTED);
+  });
+
+  test("holds again once it is about the pod that is there", async () => {
+    const { node, ask, told } = setUp();
+    told("cart");
+    node.place = routed(8);
+    node.highest = 8;
+    told("till");
+    await ask("till");
+    await assert.rejects(async () => {
+      told("cart");
+      node.place = routed(9);
+      await ask("cart");
+    }, DISPUTED);
+  });
+
+  test("does not hold where the pod was answered at another place before", async () => {
+    for (const [before, now] of [
+      [routed(5), routed(6)],
+      [bridged("02:00:00:00:00:05", undefined), bridged("02:00:00:00:00:06", undefined)],
+      [bridged("0a:58:0a:00:00:01", 5), bridged("0a:58:0a:00:00:01", 6)],
+      [routed(5), undefined],
+    ] as const) {
+      const { node, ask, told } = setUp();
+      told("cart");
+      node.place = before;
+      await ask("cart");
+      node.place = now;
+      await assert.rejects(ask("cart"), DISPUTED);
+    }
+  });
+
+  test("holds while a bridge has forgotten the pod's port, and not for another port after it", async () => {
+    const { node, ask, told } = setUp();
+    told("cart");
+    node.place = bridged("02:00:00:00:00:05", 5);
+    await ask("cart");
+    node.place = bridged("02:00:00:00:00:05", undefined);
+    await ask("cart");
+    node.place = bridged("02:00:00:00:00:05", 6);
+    await assert.rejects(ask("cart"), DISPUTED);
+  });
+
+  test("is left alone where the records name the pod", async () => {
+    const { node, ask, told } = setUp();
+    told("cart");
+    node.records = [record("cart")];
+    node.lastPlace = routed(99);
+    await ask("cart");
+  });
+});

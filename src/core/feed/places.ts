@@ -1,0 +1,150 @@
+import { AppError } from "../errors.ts";
+import type { KernelView, Place, SandboxRecord } from "./local-truth.ts";
+
+/** Whom the node itself gave an address to. */
+export interface LocalOwner {
+  readonly address: string;
+  /** By the runtime's record; undefined where it has none. */
+  readonly record: SandboxRecord | undefined;
+  /** Where the address is; looked at only where no record says whose it is. Undefined where the kernel can't tell. */
+  readonly place: Place | undefined;
+}
+
+/** A pod that has an address, as far as a server knows. */
+export interface AddressFact {
+  readonly uid: string;
+  readonly address: string;
+}
+
+/** What was disputed: the node's own records, its kernel and a server, two of them. */
+export interface DisputeEvent {
+  readonly type: "disputed";
+  readonly between: "records" | "record-and-kernel" | "server-and-kernel";
+  readonly address: string;
+  readonly reason: string;
+}
+
+export interface PlacesOptions {
+  /** Every sandbox that has the address by the runtime's records. */
+  readonly records: (address: string) => Promise<readonly SandboxRecord[]>;
+  readonly kernel: KernelView;
+  readonly observe: (event: DisputeEvent) => void;
+}
+
+/** What is known of a fact besides itself. */
+interface Learnt {
+  /** The highest interface number at the time: a place that was made later is not what it speaks of. */
+  readonly highest: Promise<number | undefined>;
+  /** Where the pod was found when it was answered first. */
+  place: Place | undefined;
+}
+
+/**
+ * Who has an address now, by the node itself: the API, and all who follow it, are always late.
+ *
+ * The runtime's records name the pod. Where there is none, what a server says of an address holds for the place only
+ * that the address had when it was said: the kernel numbers interfaces upwards, and every new sandbox has a
+ * new one. When two of records, kernel and server disagree, nobody is right: a retryable refusal (design invariant 2).
+ */
+export class Places {
+  readonly #options: PlacesOptions;
+  #facts = new Map<string, Learnt>();
+
+  constructor(options: PlacesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {AppError} `pod_ambiguous` when the node's own records and its kernel disagree. */
+  async ownerOf(address: string): Promise<LocalOwner> {
+    const { records, kernel } = this.#options;
+    const recorded = await records(address);
+    if (recorded.length === 0) {
+      return { address, record: undefined, place: await kernel.placeOf(address) };
+    }
+    const lately = onlyPod(recorded, kernel.lastPlaceOf(address));
+    // What was seen a second ago may have been the former pod's place.
+    const record = lately ?? onlyPod(recorded, await kernel.placeOf(address));
+    if (record !== undefined) return { address, record, place: undefined };
+    const uids = new Set(recorded.map(({ podUid }) => podUid));
+    throw this.#dispute(
+      uids.size > 1 ? "records" : "record-and-kernel",
+      address,
+      uids.size > 1
+        ? `the node recorded ${address} for ${uids.size} pods`
+        : `the node recorded ${address} for another pod than the one that is there`,
+    );
+  }
+
+  /** Takes over what the server says now, all of it: what it said before keeps the time when it was learnt. */
+  learn(facts: Iterable<AddressFact>): void {
+    const before = this.#facts;
+    this.#facts = new Map();
+    let highest: Promise<number | undefined> | undefined;
+    for (const { address, uid } of facts) {
+      const key = `${address} ${uid}`;
+      const known = before.get(key);
+      highest ??= known === undefined ? this.#options.kernel.highestIndex() : undefined;
+      this.#facts.set(
+        key,
+        known ?? { highest: highest ?? Promise.resolve(undefined), place: undefined },
+      );
+    }
+    // Nobody may ask before it is known.
+    highest?.catch(() => {});
+  }
+
+  /**
+   * Holds a server's word against the node, where no record names the pod.
+   *
+   * @throws {AppError} `pod_ambiguous` unless the pod was at that place when the server's word came.
+   */
+  async confirm({ address, record, place }: LocalOwner, uid: string): Promise<void> {
+    const fact = this.#facts.get(`${address} ${uid}`);
+    if (record !== undefined || fact === undefined) return;
+    const highest = await fact.highest;
+    if (place === undefined && fact.place === undefined) return;
+    const isLater = place?.index !== undefined && highest !== undefined && place.index > highest;
+    if (isLater || (fact.place !== undefined && !isSame(fact.place, place))) {
+      throw this.#dispute(
+        "server-and-kernel",
+        address,
+        `${address} has moved since the server named its pod`,
+      );
+    }
+    fact.place = place?.index === undefined ? (fact.place ?? place) : place;
+  }
+
+  #dispute(between: DisputeEvent["between"], address: string, reason: string): AppError {
+    this.#options.observe({ type: "disputed", between, address, reason });
+    return new AppError("pod_ambiguous", reason);
+  }
+}
+
+/** The only pod whose records fit the place; undefined when none does, or several. */
+function onlyPod(
+  records: readonly SandboxRecord[],
+  place: Place | undefined,
+): SandboxRecord | undefined {
+  const [record, ...others] = records.filter((each) => !contradicts(each, place));
+  return others.every(({ podUid }) => podUid === record?.podUid) ? record : undefined;
+}
+
+/** Only what a record names can be wrong: plugins need not name anything. */
+function contradicts(
+  { hostInterfaces, hardwareAddresses }: SandboxRecord,
+  place: Place | undefined,
+): boolean {
+  if (place === undefined) return false;
+  return place.hardwareAddress === undefined
+    ? hostInterfaces.length > 0 && !hostInterfaces.includes(place.interface)
+    : hardwareAddresses.length > 0 && !hardwareAddresses.includes(place.hardwareAddress);
+}
+
+/** A bridge forgets the port of who was silent for long; that alone is no other place. */
+function isSame(one: Place, other: Place | undefined): boolean {
+  return (
+    one.interface === other?.interface &&
+    one.hardwareAddress === other.hardwareAddress &&
+    (one.index === undefined || other.index === undefined || one.index === other.index)
+  );
+}
