@@ -82,5 +82,7 @@ function isKept(connection: string | undefined, isOld: boolean): boolean {
   if (connection === undefined) return !isOld;
   const wishes = connection.toLowerCase().split(",");
   const wants = (wish: string): boolean => wishes.some((word) => word.trim() === wish);
-  return isOld ? wants("keep-alive") && !wants("close") : !wants("close");
+  // What follows a wish for another protocol may be that protocol's.
+  if (wants("close") || wants("upgrade")) return false;
+  return !isOld || wants("keep-alive");
 }

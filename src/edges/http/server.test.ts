@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import http from "node:http";
-import net from "node:net";
 import { describe, test } from "node:test";
 import { FakeClock } from "#test/fake-clock.ts";
+import { dial, ping, said } from "#test/raw-client.ts";
 import { type HttpListener, type HttpServerOptions, serveHttp } from "./server.ts";
 
 /** Answers `/ping` at once and everything else never. */
@@ -17,47 +16,6 @@ function serve(options: Partial<HttpServerOptions> = {}): Promise<HttpListener> 
     handler: ({ target }) => (target === "/ping" ? PONG : new Promise(() => undefined)),
     ...options,
   });
-}
-
-/** A client that never closes its side of a connection by itself, and what it was told. */
-function dial(port: number, bytes = "") {
-  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
-  const told = { text: "", isOver: false };
-  let wake = Promise.withResolvers<void>();
-  const note = (change: () => void): void => {
-    change();
-    wake.resolve();
-    wake = Promise.withResolvers();
-  };
-  socket.on("error", () => undefined);
-  socket.on("data", (chunk) => note(() => (told.text += String(chunk))));
-  for (const event of ["end", "close"]) socket.on(event, () => note(() => (told.isOver = true)));
-  socket.write(bytes);
-  return {
-    socket,
-    told,
-    /** What was said until the condition held; the test's timeout bounds the wait. */
-    async until(condition: (told: { text: string; isOver: boolean }) => boolean): Promise<string> {
-      while (!condition(told)) await wake.promise;
-      return told.text;
-    },
-  };
-}
-
-/** What a server says to these bytes until it closes the connection. */
-async function said(port: number, bytes = ""): Promise<string> {
-  const client = dial(port, bytes);
-  const text = await client.until(({ isOver }) => isOver);
-  client.socket.destroy();
-  return text;
-}
-
-async function ping(port: number, localAddress = "127.0.0.1"): Promise<string> {
-  const request = http.get({ port, host: "127.0.0.1", path: "/ping", agent: false, localAddress });
-  const [response] = (await once(request, "response")) as [http.IncomingMessage];
-  let body = "";
-  for await (const chunk of response) body += String(chunk);
-  return body;
 }
 
 const PONG = { status: 200, headers: {}, body: "pong" };
