@@ -254,6 +254,17 @@ const ROLECALL_METRICS = {
     help: "Agents that took so long to read that they got a snapshot anew.",
     labels: [],
   },
+  rolecall_container_responses_total: {
+    type: "counter",
+    help: "Answers of the container credentials endpoint, by status and error code.",
+    labels: ["code", "reason"],
+  },
+  rolecall_container_latency_seconds: {
+    type: "histogram",
+    help: "Time to answer a request for container credentials with them.",
+    labels: [],
+    buckets: LATENCY_BUCKETS,
+  },
   rolecall_node_table_answers_total: {
     type: "counter",
     help: "Answers of the agent by source: memory, server (it was asked), held (servers were away).",

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { Collection, Versions, type WatchFrame } from "./api-server/collection.ts";
 import { answerJson, bodyText, statusObject, Wire } from "./api-server/wire.ts";
 import type { KubernetesObject } from "./pods.ts";
+import { ISSUER, jwks, type SigningKey } from "./token-issuer.ts";
 
 /** An answer that is given instead of the right one. */
 export interface Failure {
@@ -37,7 +38,7 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
 
 /**
  * The part of the Kubernetes API server that Rolecall talks to: paged lists and watches of pods and
- * namespaces, and events. Its knobs make it fail in the ways in which real ones do.
+ * namespaces, events, and the issuer of service accounts' tokens. Its knobs make it fail in the ways in which real ones do.
  */
 export class ApiServer implements AsyncDisposable {
   /** Event objects that were written. */
@@ -48,6 +49,8 @@ export class ApiServer implements AsyncDisposable {
   readonly requests = new Map<string, number>();
   /** Path and query of every request, in order. */
   readonly asked: string[] = [];
+  /** What service accounts' tokens are signed with. */
+  signingKeys: readonly SigningKey[] = [];
   /** Whether a version that is gone is told as the HTTP status 410 or as an ERROR frame. */
   goneAs: "frame" | "status" = "frame";
   readonly #options: ApiServerOptions;
@@ -184,11 +187,14 @@ export class ApiServer implements AsyncDisposable {
         return;
       }
       const collection = this.#collections[resource];
+      const published = this.#published(url.pathname);
       if (
         request.method === "POST" &&
         /^\/api\/v1\/namespaces\/[^/]+\/events$/.test(url.pathname)
       ) {
         this.#createEvent(response, body);
+      } else if (request.method === "GET" && published !== undefined) {
+        answerAccepted(request, response, published);
       } else if (
         request.method !== "GET" ||
         url.pathname !== `/api/v1/${resource}` ||
@@ -209,6 +215,15 @@ export class ApiServer implements AsyncDisposable {
       return { status: 401, message: "Unauthorized" };
     }
     return this.#failures.shift();
+  }
+
+  #published(path: string): Published | undefined {
+    if (path === "/.well-known/openid-configuration") {
+      const body = { issuer: ISSUER, jwks_uri: "https://elsewhere.invalid/openid/v1/jwks" };
+      return { type: "application/json", body };
+    }
+    const body = jwks(this.signingKeys);
+    return path === "/openid/v1/jwks" ? { type: "application/jwk-set+json", body } : undefined;
   }
 
   #createEvent(response: ServerResponse, body: string): void {
@@ -258,6 +273,21 @@ export class ApiServer implements AsyncDisposable {
   #counted(resource: string, kind: Counted): void {
     this.requests.set(`${resource} ${kind}`, this.count(resource, kind) + 1);
   }
+}
+
+interface Published {
+  readonly type: string;
+  readonly body: object;
+}
+
+/** Real API servers insist on the exact type too. */
+function answerAccepted(
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+  { type, body }: Published,
+): void {
+  if (headers.accept === "*/*" || headers.accept === type) answerJson(response, 200, body);
+  else refuse(response, { status: 406, message: `only ${type} is served` });
 }
 
 function list(response: ServerResponse, collection: Collection, query: URLSearchParams): void {

@@ -6,6 +6,8 @@ import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import type { Log } from "#runtime/log.ts";
 import type { Metrics } from "#runtime/metrics.ts";
 import { reportCall, reportTls } from "../reporting/rpc-report.ts";
+import type { ContainerAnsweredEvent } from "./container-endpoint.ts";
+import { reportContainerAnswer } from "./container-report.ts";
 import type { AnsweredEvent } from "./metadata-request.ts";
 
 /** Turns what the parts of the agent observe into log lines and metrics. */
@@ -22,6 +24,8 @@ export function agentReport(log: Log, metrics: Metrics) {
       log.say("address_disputed", { addr: address, reason });
     },
     answered: (event: AnsweredEvent) => reportAnswer(log, metrics, event),
+    containerAnswered: (event: ContainerAnsweredEvent) =>
+      reportContainerAnswer(log, metrics, event),
     interception: (event: InterceptionEvent) => reportInterception(log, metrics, event),
     rpc: (event: KiamClientEvent) => {
       switch (event.type) {

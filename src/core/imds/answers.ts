@@ -1,5 +1,5 @@
 import type { AppError } from "../errors.ts";
-import type { RoleArn } from "../role/role-arn.ts";
+import { accountOf, type RoleArn } from "../role/role-arn.ts";
 import type { Credentials } from "../session/credentials.ts";
 
 /** An answer of the metadata endpoint, before it meets HTTP. */
@@ -98,11 +98,7 @@ export function failureAnswer(error: AppError, status: number, now: number): Met
   return textAnswer(status, JSON.stringify(text), later);
 }
 
-function accountOf(roleArn: RoleArn): string {
-  return roleArn.split(":")[4] ?? "";
-}
-
 /** `YYYY-MM-DDTHH:MM:SSZ`: the only form that every client takes. */
-function instant(ms: number): string {
+export function instant(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }

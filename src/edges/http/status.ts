@@ -32,6 +32,14 @@ export const HTTP_STATUS = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
+/**
+ * The HTTP status of a failure on the container credentials endpoint. Its clients take no 200 without
+ * keys, and read the reason in the body of whatever is 4xx.
+ */
+export function containerStatus(code: ErrorCode): number {
+  return code === "sts_denied" ? 403 : HTTP_STATUS[code];
+}
+
 /** The HTTP status of a failure on the metadata endpoint. */
 export function httpStatus(code: ErrorCode): number {
   return HTTP_STATUS[code];

@@ -1,8 +1,8 @@
 import { AppError } from "#core/errors.ts";
 
-/** A verb on a resource, as RBAC names them. */
+/** A verb on a resource, as RBAC names them; a path of the API server is a resource too. */
 export interface Attempt {
-  readonly verb: "list" | "watch" | "create";
+  readonly verb: "get" | "list" | "watch" | "create";
   readonly resource: string;
 }
 
@@ -18,7 +18,6 @@ export function kubernetesFailure(
 ): AppError {
   const what = `Cannot ${verb} ${resource}`;
   const cause = new Error(`status ${status}: ${said}`);
-  const verbs = verb === "create" ? '["create"]' : '["get", "list", "watch"]';
   switch (status) {
     case 401:
       return new AppError(
@@ -29,7 +28,7 @@ export function kubernetesFailure(
     case 403:
       return new AppError(
         "kubernetes_refused",
-        `${what}: RBAC does not allow the verb "${verb}" (403); bind the service account to a ClusterRole with the rule apiGroups: [""], resources: ["${resource}"], verbs: ${verbs}`,
+        `${what}: RBAC does not allow the verb "${verb}" (403); bind the service account to ${roleFor({ verb, resource })}`,
         { cause },
       );
     case 410:
@@ -46,4 +45,11 @@ export function kubernetesFailure(
       return retryAfterMs === undefined ? error : Object.assign(error, { retryAfterMs });
     }
   }
+}
+
+function roleFor({ verb, resource }: Attempt): string {
+  // Every cluster has it, for those who verify service accounts' tokens.
+  if (resource.startsWith("/")) return "the ClusterRole system:service-account-issuer-discovery";
+  const verbs = verb === "create" ? '["create"]' : '["get", "list", "watch"]';
+  return `a ClusterRole with the rule apiGroups: [""], resources: ["${resource}"], verbs: ${verbs}`;
 }

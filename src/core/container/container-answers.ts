@@ -1,0 +1,47 @@
+import type { AppError } from "../errors.ts";
+import type { GivenCredentials } from "../feed/credentials-by-uid.ts";
+import { instant, type MetadataAnswer } from "../imds/answers.ts";
+import { accountOf } from "../role/role-arn.ts";
+
+const HEADERS = {
+  "Content-Type": "application/json",
+  "Cache-Control": "no-store",
+  "X-Content-Type-Options": "nosniff",
+} as const;
+
+/** The path of EKS Pod Identity's agent, and no spelling of another: what is not it is the metadata endpoint's. */
+const PATH = /^(?:https?:\/\/[^/?#]*)?\/v1\/credentials\/?(?:\?|$)/;
+
+/** Whether a request target is the container credentials endpoint's. */
+export function isContainerTarget(target: string): boolean {
+  return PATH.test(target);
+}
+
+/** The token of an `Authorization` header: SDKs send it bare, people put `Bearer` before it. */
+export function tokenOf(authorization: string | undefined): string | undefined {
+  return authorization?.replace(/^Bearer(?: +|$)/i, "") || undefined;
+}
+
+/** Credentials in the form of the container credentials provider, with what AWS's own agents add. */
+export function containerCredentials({ credentials, roleArn }: GivenCredentials): MetadataAnswer {
+  const json = JSON.stringify({
+    AccessKeyId: credentials.accessKeyId,
+    SecretAccessKey: credentials.secretAccessKey.reveal(),
+    Token: credentials.sessionToken.reveal(),
+    Expiration: instant(credentials.expiresAt),
+    AccountId: accountOf(roleArn),
+    RoleArn: roleArn,
+  });
+  return { status: 200, headers: HEADERS, body: json };
+}
+
+/** A refusal or failure, in both spellings: SDKs for Go and Java read one, for JavaScript the other. */
+export function containerFailure(error: AppError, status: number): MetadataAnswer {
+  const { code, message } = error;
+  const body = JSON.stringify({ code, message, Code: code, Message: message });
+  return {
+    status,
+    headers: error.retryable ? { ...HEADERS, "Retry-After": "1" } : HEADERS,
+    body,
+  };
+}
