@@ -14,6 +14,8 @@ export interface Started extends AsyncDisposable {
   /** Its exit code, once it has ended; null after a signal. */
   readonly ended: Promise<number | null>;
   stop(): Promise<void>;
+  /** Sends it a signal, as SIGSTOP and SIGCONT. */
+  signal(name: NodeJS.Signals): void;
 }
 
 /** The program as an operator would call it, from the sources. */
@@ -46,7 +48,8 @@ export function startRolecall(
   }
   const ended = once(child, "close").then(([code]) => code as number | null);
   const stop = (): Promise<void> => stopChild(child);
-  return { lines, ended, stop, [Symbol.asyncDispose]: stop };
+  const signal = (name: NodeJS.Signals): void => void child.kill(name);
+  return { lines, ended, stop, signal, [Symbol.asyncDispose]: stop };
 }
 
 /** The environment of every process here: nothing may look for a real metadata service. */
@@ -65,7 +68,9 @@ export function quietEnvironment(more: Record<string, string>): NodeJS.ProcessEn
 export async function stopChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
+  // One that was stopped hears nothing else before it goes on.
   child.kill("SIGTERM");
+  child.kill("SIGCONT");
   const insist = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
   await ended;
   clearTimeout(insist);
