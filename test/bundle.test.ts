@@ -7,7 +7,7 @@ import { bundle } from "../tools/bundle.ts";
 
 /** What the agent may be made of, and how large it may be before it is minified. */
 const AGENT_PACKAGES =
-  /^(?:@connectrpc\/|@bufbuild\/protobuf|pino|prom-client|re2js|tdigest|bintrees|sonic-boom|thread-stream|quick-format-unescaped|on-exit-leak-free|atomic-sleep|fast-safe-stringify|safe-stable-stringify|process-warning|real-require|@pinojs\/|@opentelemetry\/api)/;
+  /^(?:@connectrpc\/|@bufbuild\/protobuf|prom-client|re2js|tdigest|bintrees|@opentelemetry\/api)/;
 const AGENT_BYTES_MAX = 1_000_000;
 
 describe("the agent's bundle", { timeout: 30_000 }, () => {

@@ -22,6 +22,11 @@ export const LOG_EVENTS = {
     message: "a setting needs attention",
     help: "A flag is old, has no effect, or has a value that will hurt.",
   },
+  log_lines_left_out: {
+    level: "warn",
+    message: "log lines were left out",
+    help: "Whoever reads the log stood still, so that lines found no room. The process does not wait for it.",
+  },
   signal_received: {
     level: "info",
     message: "received signal, stopping",

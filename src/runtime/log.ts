@@ -1,6 +1,6 @@
-import { pino } from "pino";
 import { LOG_EVENTS, type Level, type LogEventName } from "./log-events.ts";
 import { type CleanField, type LogFields, cleanFields } from "./log-fields.ts";
+import { type WriteLine, lineOutput } from "./log-output.ts";
 
 /** Where events are told. */
 export interface Log {
@@ -14,13 +14,13 @@ export interface LogOptions {
   readonly json: boolean;
   /** The least severe level that is written. */
   readonly level: Level;
-  /** Takes one line, its newline included. Standard error when absent. */
-  readonly write?: (line: string) => void;
+  /** Standard error when absent. */
+  readonly write?: WriteLine;
   /** Milliseconds since the Unix epoch. */
   readonly now?: () => number;
 }
 
-type Print = (level: Level, message: string, fields: Record<string, CleanField>) => void;
+type Fields = Record<string, CleanField>;
 
 const SEVERITY: Readonly<Record<Level, number>> = { debug: 20, info: 30, warn: 40, error: 50 };
 
@@ -32,42 +32,33 @@ const LEVEL_WORD: Readonly<Record<Level, string>> = {
   error: "error",
 };
 
-/** The log of a process. Writing is synchronous, so that the last line before an exit is not lost. */
-export function createLog({
-  json,
-  level,
-  write = (line) => void process.stderr.write(line),
-  now = Date.now,
-}: LogOptions): Log {
-  const print = json ? jsonPrinter(write, now) : textPrinter(write, now);
+/** The log of a process. A line that nobody reads in time is left out, and the next one says how many were. */
+export function createLog({ json, level, write = lineOutput(), now = Date.now }: LogOptions): Log {
+  const print = json ? jsonLine : textLine;
+  let leftOut = 0;
+
+  const put = (event: LogEventName, fields: LogFields): boolean => {
+    const { level: severity, message } = LOG_EVENTS[event];
+    const line = print(severity, message, { event, ...cleanFields(fields) }, time(now));
+    return write(line);
+  };
   return {
     say(event, fields = {}) {
-      const { level: severity, message } = LOG_EVENTS[event];
-      if (SEVERITY[severity] < SEVERITY[level]) return;
-      print(severity, message, { event, ...cleanFields(fields) });
+      if (SEVERITY[LOG_EVENTS[event].level] < SEVERITY[level]) return;
+      if (leftOut > 0 && put("log_lines_left_out", { count: leftOut })) leftOut = 0;
+      if (leftOut > 0 || !put(event, fields)) leftOut += 1;
     },
   };
 }
 
-function jsonPrinter(write: (line: string) => void, now: () => number): Print {
-  const printer = pino(
-    {
-      level: "debug",
-      base: null,
-      messageKey: "msg",
-      timestamp: () => `,"time":"${time(now)}"`,
-      formatters: { level: (label) => ({ level: LEVEL_WORD[label as Level] }) },
-    },
-    { write },
-  );
-  return (level, message, fields) => {
-    printer[level](unreserved(fields), message);
-  };
+function jsonLine(level: Level, message: string, fields: Fields, at: string): string {
+  const line = { level: LEVEL_WORD[level], time: at, ...unreserved(fields), msg: message };
+  return `${JSON.stringify(line)}\n`;
 }
 
 /** Fields must not pass for what every line has. */
-function unreserved(fields: Record<string, CleanField>): Record<string, CleanField> {
-  const safe: Record<string, CleanField> = {};
+function unreserved(fields: Fields): Fields {
+  const safe: Fields = {};
   for (const [name, value] of Object.entries(fields)) {
     safe[RESERVED.has(name) ? `fields.${name}` : name] = value;
   }
@@ -76,15 +67,11 @@ function unreserved(fields: Record<string, CleanField>): Record<string, CleanFie
 
 const RESERVED = new Set(["level", "msg", "time"]);
 
-function textPrinter(write: (line: string) => void, now: () => number): Print {
-  return (level, message, fields) => {
-    const pairs = Object.entries(unreserved(fields)).map(
-      ([name, value]) => ` ${bare(name)}=${textValue(value)}`,
-    );
-    write(
-      `time="${time(now)}" level=${LEVEL_WORD[level]} msg=${textValue(message)}${pairs.join("")}\n`,
-    );
-  };
+function textLine(level: Level, message: string, fields: Fields, at: string): string {
+  const pairs = Object.entries(unreserved(fields)).map(
+    ([name, value]) => ` ${bare(name)}=${textValue(value)}`,
+  );
+  return `time="${at}" level=${LEVEL_WORD[level]} msg=${textValue(message)}${pairs.join("")}\n`;
 }
 
 /** A name can't hold what would end it. */

@@ -30,7 +30,7 @@ async function setUp() {
   const table = new PodTable();
   const lines: string[] = [];
   const metrics = createMetrics();
-  const log = createLog({ json: true, level: "debug", write: (line) => lines.push(line) });
+  const log = createLog({ json: true, level: "debug", write: (line) => lines.push(line) > 0 });
   const listener = await serveHttp({
     port: 0,
     host: "127.0.0.1",

@@ -9,7 +9,8 @@ const DAY = 86_400_000;
 
 function setUp() {
   const lines: Record<string, unknown>[] = [];
-  const write = (line: string): void => void lines.push(JSON.parse(line) as (typeof lines)[number]);
+  const write = (line: string): boolean =>
+    lines.push(JSON.parse(line) as (typeof lines)[number]) > 0;
   const log = createLog({ json: true, level: "debug", write });
   const report = { side: "client", log, metrics: createMetrics() } as const;
   return { lines, report };
