@@ -1,11 +1,17 @@
 import { join } from "node:path";
-import { AppError } from "#core/errors.ts";
+import { kiamHandlers } from "#apps/server/service.ts";
+import { wayOfData } from "#apps/server/way-of-data.ts";
+import { Expressions } from "#core/policy/expression.ts";
 import { serveKiam } from "#edges/rpc/kiam-server.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
+import { compileRe2 } from "#runtime/re2-engine.ts";
 import { systemClock } from "#runtime/system-clock.ts";
 import { createAuthority, writeTlsFolder, type TlsFolder } from "#test/certificates.ts";
+import { BASE_ARN } from "#test/fed-pod.ts";
+import { SERVER_KEEPALIVE } from "#test/rpc.ts";
 import { paced } from "./paced.ts";
 import { benchCredentials, NODE_PODS } from "./pods.ts";
+import { asKnown, podChanges } from "./pod-changes.ts";
 
 /** A server that says what the node's pods may have. Disposing ends it. */
 export interface Feed extends AsyncDisposable {
@@ -16,57 +22,68 @@ export interface Feed extends AsyncDisposable {
   change(count: number, perSecond: number): Promise<void>;
 }
 
-/** Serves the node's pods from this process, over mutual TLS. */
+/** Serves the node's pods from this process as a server does, with a stand-in for STS. */
 export async function startFeed(folder: string): Promise<Feed> {
   await using resources = new AsyncDisposableStack();
   const stop = new AbortController();
+  const { signal } = stop;
   resources.defer(() => stop.abort());
+  const { grants, sessions, feeds } = wayOfDataOfTheNode(signal);
   const authority = await createAuthority();
   const pair = await authority.issue({ names: ["localhost"], addresses: ["127.0.0.1"] });
   const files = await writeTlsFolder(join(folder, "tls"), { ...pair, ca: [authority.cert] });
-  const tls = await watchTlsFiles({
-    ...files,
-    clock: systemClock,
-    signal: stop.signal,
-    observe: () => undefined,
-  });
-  let serial = 0;
-  const byAddress = new Map(NODE_PODS.map((pod) => [pod.address, pod]));
+  const observe = (): void => undefined;
   const server = resources.use(
     await serveKiam({
       bind: "127.0.0.1:0",
-      tls,
-      handlers: {
-        role: async (address) => {
-          const pod = byAddress.get(address);
-          if (pod === undefined) throw new AppError("pod_not_found", "no pod is there");
-          return pod.role;
-        },
-        credentials: async () => benchCredentials(serial),
-        health: async () => "ok",
-      },
-      keepalive: {
-        timeMs: 10_000,
-        timeoutMs: 2_000,
-        idleMs: 900_000,
-        ageMs: 900_000,
-        ageGraceMs: 900_000,
-      },
+      tls: await watchTlsFiles({ ...files, clock: systemClock, signal, observe }),
+      handlers: kiamHandlers({ grants, sessions, observe }),
+      follow: (node, held, leave) => feeds.follow(node, held, leave),
+      keepalive: SERVER_KEEPALIVE,
       clock: systemClock,
       random: Math.random,
-      signal: stop.signal,
-      observe: () => undefined,
+      signal,
+      observe,
       drainMs: 1_000,
     }),
   );
+  const change = podChanges((one) => grants.applyPods(one));
   const opened = resources.move();
   return {
     port: server.port,
     tls: files,
-    change: (count, perSecond) =>
-      paced(count, perSecond, () => {
-        serial += 1;
-      }),
+    change: (count, perSecond) => paced(count, perSecond, change),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+function wayOfDataOfTheNode(signal: AbortSignal) {
+  let issued = 0;
+  const way = wayOfData({
+    clock: systemClock,
+    random: Math.random,
+    signal,
+    sessions: {
+      issue: async () => benchCredentials((issued += 1)),
+      observe: () => undefined,
+      concurrencyMax: 8,
+      queueMax: 1_000,
+    },
+    tokenKeys: () => undefined,
+    epoch: "bench",
+    observeFeed: () => undefined,
+  });
+  const { grants, sessions, feeds } = way;
+  grants.use({
+    baseArn: BASE_ARN,
+    expressions: new Expressions(compileRe2, { strict: true }),
+    defaultSessionName: "kiam",
+    durationSeconds: 3_600,
+  });
+  const namespace = { name: "shop", permitted: ".*", requireImdsv2: false, resourceVersion: "1" };
+  grants.applyNamespaces({ type: "replaced", items: [namespace] });
+  grants.applyPods({ type: "replaced", items: NODE_PODS.map((pod) => asKnown(pod, "1")) });
+  // Both end by the signal.
+  for (const part of [sessions, feeds]) part.run(signal).catch(() => undefined);
+  return way;
 }

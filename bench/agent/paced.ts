@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-const TICK_MS = 5;
+const TICK_MS = 1;
 
 /** Calls `act` `count` times, `perSecond` times a second; what a late tick missed, the next one does. */
 export async function paced(count: number, perSecond: number, act: () => void): Promise<void> {

@@ -12,6 +12,8 @@ export interface BenchPod {
   readonly role: string;
 }
 
+export const NODE_NAME = "node-a";
+
 /** As many as the kubelet lets a node have by default. */
 const PODS = 110;
 const ROLES = 20;

@@ -9,6 +9,7 @@ import {
   type Floor,
 } from "../floor/floors.ts";
 import { loadClient, type LoadClient } from "../load/load.ts";
+import { standAside } from "../processors.ts";
 import { type Agent, type AgentOptions, buildProduct, startAgent } from "./agent.ts";
 import { type Feed, startFeed } from "./feed.ts";
 import { NODE_PODS, SOURCES, writeCniResults } from "./pods.ts";
@@ -59,6 +60,7 @@ export async function scratchFolder(resources: AsyncDisposableStack): Promise<st
 
 /** Starts the world; everything in it ends with `resources`. */
 export async function startWorld(resources: AsyncDisposableStack): Promise<World> {
+  await standAside();
   const folder = await scratchFolder(resources);
   const client = await loadClient(folder, SOURCES);
   const feed = resources.use(await startFeed(folder));

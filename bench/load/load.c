@@ -28,6 +28,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -330,6 +331,8 @@ int main(int count, char **argv) {
   read_requests(argv[7]);
 
   prctl(PR_SET_TIMERSLACK, 1);
+  /* Before the feed, which runs on the same processor. Without the right to it, as it is. */
+  setpriority(PRIO_PROCESS, 0, -10);
   poll_fd = epoll_create1(0);
   all = calloc(options.connections, sizeof *all);
   idle = calloc(options.connections, sizeof *idle);
