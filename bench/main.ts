@@ -1,22 +1,35 @@
 /** `npm run bench -- agent`: what the agent costs, next to what is possible on the same machine. */
 import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchAgent, GROUP_NAMES } from "./agent/bench.ts";
 import type { Plan } from "./agent/world.ts";
 import { describeMachine } from "./machine.ts";
 import { resultsOf, tableOf, verdictOf } from "./report.ts";
+import { isInOwnNetwork, runInOwnNetwork } from "./own-network.ts";
 import type { Row } from "./row.ts";
 
+const PROGRAM = fileURLToPath(import.meta.url);
 const RESULTS = new URL("results/agent.json", import.meta.url);
 const ROUNDS = 5;
+/** Enough to see that everything can be measured; the figures mean nothing. */
+const QUICK: Plan = {
+  rounds: 1,
+  seconds: 0.05,
+  loadRequests: 100,
+  longRequests: 100,
+  longChanges: 10,
+  settleMs: 0,
+};
 
 const HELP = `npm run bench -- agent [options]
   --json             one line of JSON for each row instead of a table
   --long             memory after 10 million requests instead of half a million
+  --quick            only to see that everything can be measured
   --rounds=N         rounds of each measurement, ${ROUNDS} when it is absent
   --only=NAME,…      only these of ${GROUP_NAMES.join(", ")}
   --profile=FOLDER   CPU profiles of the agent under load, taken at the end
-Without --only and --rounds, bench/results/agent.json is written.
+Without --only, --quick and --rounds, bench/results/agent.json is written.
 `;
 
 const { values, positionals } = parseArgs({
@@ -24,6 +37,7 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
     long: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
     rounds: { type: "string" },
     only: { type: "string" },
     profile: { type: "string" },
@@ -43,20 +57,26 @@ const isUnderstood =
 if (values.help || !isUnderstood) {
   process.stdout.write(HELP);
   process.exitCode = values.help ? 0 : 2;
-} else {
+} else if (isInOwnNetwork()) {
+  // What was started goes with this process.
+  process.on("SIGTERM", () => process.exit(1)).on("SIGINT", () => process.exit(1));
   process.exitCode = await bench();
+} else {
+  process.exitCode = await runInOwnNetwork(PROGRAM, process.argv.slice(2));
 }
 
 /** 0 whether or not the targets are met; 1 when something could not be measured. */
 async function bench(): Promise<number> {
-  const plan: Plan = {
-    rounds,
-    seconds: 1,
-    loadRequests: 100_000,
-    longRequests: values.long ? 10_000_000 : 500_000,
-    longChanges: values.long ? 100_000 : 5_000,
-    settleMs: 1_000,
-  };
+  const plan: Plan = values.quick
+    ? QUICK
+    : {
+        rounds,
+        seconds: 1,
+        loadRequests: 100_000,
+        longRequests: values.long ? 10_000_000 : 500_000,
+        longChanges: values.long ? 100_000 : 5_000,
+        settleMs: 1_000,
+      };
   const rows: Row[] = [];
   let failures = 0;
   await benchAgent({
@@ -76,7 +96,7 @@ async function bench(): Promise<number> {
   });
   if (!values.json) process.stdout.write(`${tableOf(rows)}\n`);
   process.stderr.write(`${verdictOf(rows)}\n`);
-  const isWhole = values.only === undefined && values.rounds === undefined && failures === 0;
-  if (isWhole) await writeFile(RESULTS, resultsOf(await describeMachine(), rows));
+  const isPart = values.quick || values.only !== undefined || values.rounds !== undefined;
+  if (!isPart && failures === 0) await writeFile(RESULTS, resultsOf(await describeMachine(), rows));
   return failures === 0 ? 0 : 1;
 }

@@ -20,7 +20,7 @@ export interface MeasuredProcess extends AsyncDisposable {
   says(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
-/** Starts a command at its place. It is killed, by its id, when the caller's stack unwinds. */
+/** Starts a command at its place. It ends, by its id, with this process at the latest. */
 export function startMeasured(place: Place, command: readonly string[]): MeasuredProcess {
   const [program = "", ...parameters] = pinned(place, command);
   const child = spawn(program, parameters, {
@@ -28,6 +28,9 @@ export function startMeasured(place: Place, command: readonly string[]): Measure
     env: quietEnvironment({}),
   });
   const pid = child.pid ?? 0;
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
   const lines = linesOf(child);
   return {
     pid,

@@ -36,11 +36,6 @@ const LAUNCHER = new URL("../../images/launcher.c", import.meta.url);
 /** Builds what the image holds into `folder`. */
 export async function buildProduct(folder: string): Promise<Product> {
   await bundle(folder);
-  return readProduct(folder);
-}
-
-/** What was built into `folder`, and how Node is started on it. */
-export async function readProduct(folder: string): Promise<Product> {
   // The launcher is the one place that says how Node is started.
   const launcher = await readFile(LAUNCHER, "utf8");
   const before = /\{"node", (?<flags>.*)"\/opt\/rolecall\/rolecall\.cjs"\}/.exec(launcher);

@@ -36,7 +36,7 @@ export function podChanges(apply: (change: Change<Pod>) => void): () => void {
       name: `guest-${count}`,
       role: "bench-role-0",
       node: NODE_NAME,
-      addresses: [`127.0.2.${place + 1}`],
+      addresses: [`10.99.2.${place + 1}`],
       resourceVersion,
       sessionName: place % 2 === 0 ? `guest-${count}` : undefined,
     });

@@ -4,11 +4,13 @@ import { Secret } from "#core/secret.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import type { Sources } from "../load/load.ts";
 
-/** One pod of the node. Its address is one of the loopback network, which load can come from. */
+/** One pod of the node. */
 export interface BenchPod {
   readonly uid: string;
   readonly name: string;
   readonly address: string;
+  /** The node's interface that leads to it. */
+  readonly interface: string;
   readonly role: string;
 }
 
@@ -19,14 +21,17 @@ const PODS = 110;
 const ROLES = 20;
 const HOUR_MS = 3_600_000;
 
+/** The node's own address, and the range of all its pods. */
+export const RANGE = "10.99.0.1/16";
 /** Where the node's pods are. */
-export const SOURCES: Sources = { first: "127.0.1.1", count: PODS };
+export const SOURCES: Sources = { first: "10.99.1.1", count: PODS };
 
 /** The pods of a full node; several share a role, as replicas do. */
 export const NODE_PODS: readonly BenchPod[] = Array.from({ length: PODS }, (_, index) => ({
   uid: `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`,
   name: `pod-${index}`,
-  address: `127.0.1.${index + 1}`,
+  address: `10.99.1.${index + 1}`,
+  interface: `cali${index}`,
   role: `bench-role-${index % ROLES}`,
 }));
 
@@ -50,12 +55,19 @@ export function benchCredentials(serial: number): Credentials {
 export async function writeCniResults(folder: string): Promise<string> {
   const results = join(folder, "cni-results");
   await mkdir(results);
-  for (const { uid, address } of NODE_PODS) {
+  for (const pod of NODE_PODS) {
     const result = {
-      cniArgs: [["K8S_POD_UID", uid]],
-      result: { ips: [{ address: `${address}/32` }] },
+      ifName: "eth0",
+      cniArgs: [["K8S_POD_UID", pod.uid]],
+      result: {
+        interfaces: [
+          { name: pod.interface },
+          { name: "eth0", sandbox: `/var/run/netns/${pod.name}` },
+        ],
+        ips: [{ address: `${pod.address}/32` }],
+      },
     };
-    await writeFile(join(results, `bench-${uid}-eth0`), JSON.stringify(result));
+    await writeFile(join(results, `bench-${pod.uid}-eth0`), JSON.stringify(result));
   }
   return results;
 }

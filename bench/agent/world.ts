@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { untilReady } from "#apps/demo/processes.ts";
@@ -9,10 +10,11 @@ import {
   type Floor,
 } from "../floor/floors.ts";
 import { loadClient, type LoadClient } from "../load/load.ts";
+import { linkPods } from "../own-network.ts";
 import { standAside } from "../processors.ts";
 import { type Agent, type AgentOptions, buildProduct, startAgent } from "./agent.ts";
 import { type Feed, startFeed } from "./feed.ts";
-import { NODE_PODS, SOURCES, writeCniResults } from "./pods.ts";
+import { NODE_PODS, RANGE, SOURCES, writeCniResults } from "./pods.ts";
 import { exchange, v1Request, v2Tokens } from "./requests.ts";
 
 /** How much is measured. */
@@ -51,16 +53,22 @@ export interface World {
   readonly floorOptions: FloorOptions;
 }
 
-/** A folder of its own, which goes with `resources`. */
-export async function scratchFolder(resources: AsyncDisposableStack): Promise<string> {
+/** A folder of its own, which goes with the process at the latest. */
+async function scratchFolder(resources: AsyncDisposableStack): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "rolecall-bench-"));
-  resources.defer(() => rm(folder, { recursive: true, force: true }));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
+  resources.defer(() => {
+    process.off("exit", remove);
+    remove();
+  });
   return folder;
 }
 
-/** Starts the world; everything in it ends with `resources`. */
+/** Starts the world, in a network of its own; everything in it ends with `resources`. */
 export async function startWorld(resources: AsyncDisposableStack): Promise<World> {
   await standAside();
+  await linkPods(RANGE, NODE_PODS);
   const folder = await scratchFolder(resources);
   const client = await loadClient(folder, SOURCES);
   const feed = resources.use(await startFeed(folder));
