@@ -76,14 +76,18 @@ describe("the node's own records", () => {
   });
 
   test("name the one of two pods that is where the kernel says", async () => {
-    for (const place of [routed(9), bridged("02:00:00:00:00:09", 9)]) {
+    for (const [before, now] of [
+      [routed(8), routed(9)],
+      [bridged("02:00:00:00:00:08", 8), bridged("02:00:00:00:00:09", 9)],
+    ] as const) {
       const { node, places } = setUp();
       const fields = (id: number): Partial<SandboxRecord> => ({
         hostInterfaces: ["cni0", `veth${id}`],
         hardwareAddresses: [`02:00:00:00:00:0${id}`],
       });
       node.records = [record("cart", fields(8)), record("till", fields(9))];
-      node.place = place;
+      node.lastPlace = before;
+      node.place = now;
       assert.equal((await places.ownerOf(ADDRESS)).record?.podUid, "till");
     }
   });

@@ -61,18 +61,18 @@ export class Places {
     if (recorded.length === 0) {
       return { address, record: undefined, place: await kernel.placeOf(address) };
     }
-    const lately = onlyPod(recorded, kernel.lastPlaceOf(address));
-    // What was seen a second ago may have been the former pod's place.
+    const uids = new Set(recorded.map(({ podUid }) => podUid));
+    // A second ago the former pod may have been there: that settles nothing, for one or against another.
+    const lately = uids.size === 1 ? onlyPod(recorded, kernel.lastPlaceOf(address)) : undefined;
     const record = lately ?? onlyPod(recorded, await kernel.placeOf(address));
     if (record !== undefined) return { address, record, place: undefined };
-    const uids = new Set(recorded.map(({ podUid }) => podUid));
-    throw this.#dispute(
-      uids.size > 1 ? "records" : "record-and-kernel",
-      address,
-      uids.size > 1
-        ? `the node recorded ${address} for ${uids.size} pods`
-        : `the node recorded ${address} for another pod than the one that is there`,
-    );
+    throw uids.size > 1
+      ? this.#dispute("records", address, `the node recorded ${address} for ${uids.size} pods`)
+      : this.#dispute(
+          "record-and-kernel",
+          address,
+          `the node recorded ${address} for another pod than the one that is there`,
+        );
   }
 
   /** Takes over what the server says now, all of it: what it said before keeps the time when it was learnt. */

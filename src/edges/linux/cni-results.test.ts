@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { rmSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FakeClock } from "#test/fake-clock.ts";
 import { systemClock } from "#runtime/system-clock.ts";
 import { CniResults } from "./cni-results.ts";
 
@@ -99,6 +103,82 @@ describe("CniResults", { timeout: 10_000 }, () => {
     assert.deepEqual(await podsAt("10.0.0.1"), []);
 
     await put("pods-1-eth0", whole);
+
+    await becomes("10.0.0.1", "cart");
+  });
+
+  test("knows what changed before a request came, though both are heard of at once", async () => {
+    const server = createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const client = connect({ port, host: "127.0.0.1" });
+    const [request] = (await once(server, "connection")) as [Socket];
+    await put("pods-0-eth0", result("pod-0", "10.0.0.1/24"));
+    await becomes("10.0.0.1", "pod-0");
+    for (let round = 1; round <= 50; round += 1) {
+      const answered = once(request, "data").then(() => podsAt("10.0.0.1"));
+      rmSync(join(folder, `pods-${round - 1}-eth0`));
+      writeFileSync(join(folder, `pods-${round}-eth0`), result(`pod-${round}`, "10.0.0.1/24"));
+      client.write("request");
+      assert.deepEqual(await answered, [`pod-${round}`]);
+    }
+    client.destroy();
+    server.close();
+  });
+
+  test("lists the folder for unknown addresses together, and then not again for a while", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+    const clock = new FakeClock();
+    using fresh = new CniResults({ folder, clock, signal: stop.signal });
+    assert.deepEqual(await podsAt("10.0.0.1", fresh), ["cart"]);
+
+    const unknown = Promise.all([podsAt("10.0.0.2", fresh), podsAt("10.0.0.3", fresh)]);
+    assert.deepEqual(await podsAt("10.0.0.1", fresh), ["cart"]);
+    while (clock.sleeping === 0) await sleep(1);
+    assert.deepEqual(clock.pauses, [100]);
+    await clock.advance(100);
+
+    assert.deepEqual(await unknown, [[], []]);
+    assert.deepEqual(clock.pauses, [100]);
+  });
+
+  test("says on which interfaces a sandbox is, inside and on the node, as far as the plugin named them", async () => {
+    const bridged = JSON.parse(result("cart", "10.0.0.1/24")) as { result: object };
+    const interfaces = [
+      { name: "cni0", mac: "02:00:00:00:00:01" },
+      { name: "veth1", mac: "02:00:00:00:00:02" },
+      { name: "eth0", mac: "02:00:00:00:00:0A", sandbox: "/var/run/netns/cart" },
+      // Some name the pod's own without a sandbox.
+      { name: "eth0" },
+    ];
+    await put(
+      "pods-1-eth0",
+      JSON.stringify({ ...bridged, result: { ...bridged.result, interfaces } }),
+    );
+
+    const [record] = await results.at("10.0.0.1");
+
+    assert.deepEqual(record?.hostInterfaces, ["cni0", "veth1"]);
+    assert.deepEqual(record.hardwareAddresses, ["02:00:00:00:00:0a"]);
+  });
+
+  test("takes no notice of the loopback address, which every pod has", async () => {
+    await put("cni-loopback-1-lo", result("cart", "127.0.0.1/8", "::1/128"));
+    assert.deepEqual(await podsAt("127.0.0.1"), []);
+    assert.deepEqual(await podsAt("::1"), []);
+  });
+
+  test("follows a folder that was removed and made again", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+    assert.deepEqual(await podsAt("10.0.0.1"), ["cart"]);
+
+    await rm(folder, { recursive: true });
+    await becomes("10.0.0.1");
+    await mkdir(folder);
+    await put("pods-2-eth0", result("till", "10.0.0.1/24"));
+    await becomes("10.0.0.1", "till");
+    await rm(join(folder, "pods-2-eth0"));
+    await put("pods-3-eth0", result("cart", "10.0.0.1/24"));
 
     await becomes("10.0.0.1", "cart");
   });
