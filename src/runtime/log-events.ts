@@ -183,6 +183,16 @@ export const LOG_EVENTS = {
     message: "object cannot be read, skipped",
     help: "The API server sent an object without the fields that make it one.",
   },
+  issuer_changed: {
+    level: "info",
+    message: "keys of service account tokens changed",
+    help: "The API server publishes other keys than before; agents get them at once.",
+  },
+  issuer_failed: {
+    level: "warn",
+    message: "error getting keys of service account tokens",
+    help: "The API server does not publish its keys; those before stay in use. Said once until it does.",
+  },
   kubernetes_event_failed: {
     level: "warn",
     message: "error writing Kubernetes event",

@@ -152,6 +152,14 @@ describe("a command line", () => {
     assert.ok((given?.context.warnings.length ?? 0) >= 3);
   });
 
+  test("reads a list from between commas, and an empty one", async () => {
+    const audiences = async (flag: string) =>
+      (await call(`server ${TLS} ${flag}`)).given?.settings.containerTokenAudience;
+    assert.deepEqual(await audiences(""), ["rolecall", "pods.eks.amazonaws.com"]);
+    assert.deepEqual(await audiences("--container-token-audience=a,b"), ["a", "b"]);
+    assert.deepEqual(await audiences("--container-token-audience=,"), []);
+  });
+
   test("reads a file of flags", async () => {
     const { given } = await call(`agent ${TLS} --host=a @flags`);
     assert.equal(given?.settings.level, "debug");

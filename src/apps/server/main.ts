@@ -3,7 +3,8 @@ import { hostname } from "node:os";
 import { baseArnOf } from "#core/role/base-arn.ts";
 import { EventWindow } from "#core/pod/event-window.ts";
 import { Expressions } from "#core/policy/expression.ts";
-import { follow } from "#core/watch/follow.ts";
+import type { Change } from "#core/watch/change.ts";
+import { follow, type FollowEvent } from "#core/watch/follow.ts";
 import { resolveRole } from "#core/role/resolve-role.ts";
 import { createStsClient } from "#edges/aws/sts-client.ts";
 import { stsIssuer } from "#edges/aws/sts-issuer.ts";
@@ -20,15 +21,16 @@ import { compileRe2 } from "#runtime/re2-engine.ts";
 import { type Run, run } from "#runtime/run.ts";
 import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
-import { together } from "#runtime/together.ts";
+import { type Task, together } from "#runtime/together.ts";
 import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { detectBaseArn } from "./base-arn.ts";
 import { podEvents } from "./pod-events.ts";
-import { serverReport } from "./server-report.ts";
+import { type Resource, serverReport } from "./server-report.ts";
 import { kiamHandlers, type ServiceEvent } from "./service.ts";
 import type { ServerSettings } from "./settings.ts";
+import { trustedTokens } from "./trusted-tokens.ts";
 import { wayOfData } from "./way-of-data.ts";
 
 /** Between two tries to follow the cluster: short, since what a server decides on is stale meanwhile. */
@@ -71,6 +73,14 @@ async function serve(
   );
   resources.defer(() => sts.destroy());
 
+  const trusted = trustedTokens({
+    connection,
+    audiences: settings.containerTokenAudience,
+    changed: () => feeds.tokenKeysChanged(),
+    clock,
+    random,
+    observe: report.issuer,
+  });
   const { pods, grants, sessions, feeds } = wayOfData({
     clock,
     random,
@@ -82,7 +92,7 @@ async function serve(
       queueMax: settings.prefetchBufferSize,
       renewBeforeMs: settings.sessionRefresh,
     },
-    tokenKeys: () => undefined,
+    tokenKeys: () => trusted.keys,
     epoch: randomUUID(),
     observeFeed: (event) => {
       if (event.type === "refused" || event.type === "session_failed") tell(event);
@@ -143,40 +153,28 @@ async function serve(
     }),
   );
 
-  const watching = { clock, random, pause: PAUSE };
+  const watch =
+    <T>(
+      resource: Resource,
+      project: (object: unknown) => T | undefined,
+      apply: (change: Change<T>) => void,
+    ): Task =>
+    (stop) => {
+      const path = `/api/v1/${resource}`;
+      const open = listWatch({ connection, path, project, clock, observe: report.listWatch });
+      const applied = (change: Change<T>): void => {
+        apply(change);
+        report.changed(resource, clock.now());
+      };
+      const observe = (event: FollowEvent): void => report.follow(resource, event);
+      return follow(open, applied, { clock, random, pause: PAUSE, signal: stop, observe });
+    };
   await together(signal, [
-    (stop) =>
-      follow(
-        listWatch({
-          connection,
-          path: "/api/v1/namespaces",
-          project: projectNamespace,
-          clock,
-          observe: report.listWatch,
-        }),
-        (change) => {
-          grants.applyNamespaces(change);
-          report.changed("namespaces", clock.now());
-        },
-        { ...watching, signal: stop, observe: (event) => report.follow("namespaces", event) },
-      ),
-    (stop) =>
-      follow(
-        listWatch({
-          connection,
-          path: "/api/v1/pods",
-          project: projectPod,
-          clock,
-          observe: report.listWatch,
-        }),
-        (change) => {
-          grants.applyPods(change);
-          report.changed("pods", clock.now());
-        },
-        { ...watching, signal: stop, observe: (event) => report.follow("pods", event) },
-      ),
+    watch("namespaces", projectNamespace, (change) => grants.applyNamespaces(change)),
+    watch("pods", projectPod, (change) => grants.applyPods(change)),
     (stop) => sessions.run(stop),
     (stop) => feeds.run(stop),
+    (stop) => trusted.run(stop),
     (stop) =>
       settings.roleBaseArn !== "" && !settings.roleBaseArnAutodetect
         ? Promise.resolve(useBaseArn(settings.roleBaseArn))

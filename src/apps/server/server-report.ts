@@ -1,5 +1,6 @@
 import type { NodeFeedEvent } from "#core/feed/node-feed.ts";
 import type { FollowEvent } from "#core/watch/follow.ts";
+import type { IssuerEvent } from "#core/token/follow-issuer.ts";
 import type { SessionEvent } from "#core/session/sessions.ts";
 import type { ListWatchEvent } from "#edges/kubernetes/list-watch.ts";
 import type { CallEvent, KiamServerEvent } from "#edges/rpc/rpc-event.ts";
@@ -31,6 +32,11 @@ export function serverReport(log: Log, metrics: Metrics) {
     },
     changed: (resource: Resource, now: number) =>
       metrics.set("rolecall_watch_last_event_seconds", { resource }, now / 1_000),
+    issuer: (event: IssuerEvent) => {
+      if (event.type === "failed") log.say("issuer_failed", { error: event.error });
+      else
+        log.say("issuer_changed", { issuer: event.issuer.issuer, count: event.issuer.keys.length });
+    },
     session: (event: SessionEvent) => reportSession(log, metrics, event),
     service: (event: ServiceEvent) => reportService(log, metrics, event),
     feed: (event: FeedEvent) => reportFeed(log, metrics, event),

@@ -71,6 +71,14 @@ export const SERVER_SETTINGS = {
     section: "Kubernetes",
     help: "Write a Kubernetes event on a pod that is refused, or whose role can't be assumed.",
   },
+  "container-token-audience": {
+    kind: "list",
+    default: "rolecall,pods.eks.amazonaws.com",
+    section: "Kubernetes",
+    help:
+      "Audiences, separated by commas: a pod's service account token must be meant for one of them to get " +
+      "credentials from the container credentials endpoint. Empty: no token does.",
+  },
   fetchers: {
     kind: "integer",
     default: "8",

@@ -1,6 +1,10 @@
-/** What a setting's text is read as. Durations become milliseconds, addresses `{host, port}`. */
+/**
+ * What a setting's text is read as. Durations become milliseconds, addresses `{host, port}`, and a list is
+ * what stands between commas.
+ */
 export type SettingKind =
   | "string"
+  | "list"
   | "boolean"
   | "duration"
   | "integer"
@@ -42,6 +46,7 @@ export interface Address {
 
 interface ValueOfKind {
   string: string;
+  list: readonly string[];
   boolean: boolean;
   duration: number;
   integer: number;

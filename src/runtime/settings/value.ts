@@ -20,6 +20,8 @@ export function readValue(flag: string, setting: Setting, text: string, checks: 
   switch (setting.kind) {
     case "string":
       return text;
+    case "list":
+      return readList(text);
     case "boolean":
       return text === "true";
     case "enum":
@@ -36,6 +38,11 @@ export function readValue(flag: string, setting: Setting, text: string, checks: 
     case "address":
       return text === "" && setting.default === undefined ? undefined : parseAddress(text);
   }
+}
+
+function readList(text: string): readonly string[] {
+  const items = text.split(",").map((item) => item.trim());
+  return items.filter((item) => item !== "");
 }
 
 function readWord(words: readonly string[], text: string): string {
