@@ -4,17 +4,20 @@ import { build, type Metafile, type Plugin } from "esbuild";
 const ROOT = join(import.meta.dirname, "..");
 
 /** The processes, each a bundle of its own: `rolecall.cjs` loads the one that its command needs. */
-export const PROCESSES = ["agent", "server", "health"] as const;
+export const PROCESSES = ["agent", "intercept", "server", "health"] as const;
 export type ProcessName = (typeof PROCESSES)[number];
 
 /** Leaves the processes' code out of the command line's bundle. */
 const APART: Plugin = {
   name: "processes-apart",
   setup(building) {
-    building.onResolve({ filter: /^\.\.\/(?:agent|server|health)\/main\.ts$/ }, ({ path }) => ({
-      path: `./${path.split("/")[1]}.cjs`,
-      external: true,
-    }));
+    building.onResolve(
+      { filter: /^\.\.\/(?:agent|intercept|server|health)\/main\.ts$/ },
+      ({ path }) => ({
+        path: `./${path.split("/")[1]}.cjs`,
+        external: true,
+      }),
+    );
   },
 };
 
@@ -41,10 +44,10 @@ export async function bundle(
     });
     return metafile;
   };
-  const [agent, server, health] = await Promise.all(PROCESSES.map((name) => one(name, name)));
+  const [agent, intercept, server, health] = await Promise.all(
+    PROCESSES.map((name) => one(name, name)),
+  );
   const rolecall = await one("rolecall", "cli", [APART]);
-  if (agent === undefined || server === undefined || health === undefined) {
-    throw new Error("a bundle was not built");
-  }
-  return { agent, server, health, rolecall };
+  if (!agent || !intercept || !server || !health) throw new Error("a bundle was not built");
+  return { agent, intercept, server, health, rolecall };
 }

@@ -10,6 +10,15 @@ export interface Listener extends AsyncDisposable {
   readonly address: Address;
 }
 
+/** Which port it is. */
+export interface OperatorsPort {
+  /** The setting that names the address, for messages. */
+  readonly flag: string;
+  readonly address: Address;
+  /** Lets another process of the same user listen there too, as one that takes over does. */
+  readonly shared?: boolean | undefined;
+}
+
 /** Admin pages are asked for by one or two scrapers. */
 const CONNECTIONS_MAX = 64;
 const HEADERS_WITHIN_MS = 5_000;
@@ -22,8 +31,7 @@ const HEADER_BYTES_MAX = 8_192;
  * @throws {AppError} `invalid_settings` naming `flag` when the address cannot be listened on.
  */
 export async function listenForOperators(
-  flag: string,
-  address: Address,
+  { flag, address, shared = false }: OperatorsPort,
   answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
 ): Promise<Listener> {
   // Importing node:http as a module evaluates its WebSocket export, which costs 13 MB.
@@ -37,7 +45,7 @@ export async function listenForOperators(
     guarded(answer),
   );
   server.maxConnections = CONNECTIONS_MAX;
-  await open(server, flag, address);
+  await open(server, { flag, address, shared });
   const { address: host, port } = server.address() as AddressInfo;
   return {
     address: { host, port },
@@ -78,10 +86,10 @@ export function sendText(response: ServerResponse, status: number, text: string)
   response.end(text);
 }
 
-async function open(server: Server, flag: string, address: Address): Promise<void> {
+async function open(server: Server, { flag, address, shared }: OperatorsPort): Promise<void> {
   const { host, port } = address;
   try {
-    server.listen(host === "" ? { port } : { host, port });
+    server.listen({ port, reusePort: shared, ...(host === "" ? {} : { host }) });
     await once(server, "listening");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";

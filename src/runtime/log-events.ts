@@ -257,34 +257,46 @@ export const LOG_EVENTS = {
   },
 
   // Interception
-  iptables_configuring: {
+  interception_added: {
     level: "info",
-    message: "configuring iptables",
-    help: "The rule is looked for, and added if need be.",
-  },
-  iptables_added: {
-    level: "info",
-    message: "iptables rule was added",
+    message: "interception rules were added",
     help: "Pods' metadata traffic now reaches the agent.",
   },
-  iptables_restored: {
+  interception_present: {
+    level: "info",
+    message: "interception rules are there",
+    help: "An agent before this one left rules in place; this one's replace them once it answers.",
+  },
+  interception_restored: {
     level: "warn",
-    message: "iptables rule was gone and was restored",
-    help: "Something else removed the rule; pods could reach the node's role meanwhile.",
+    message: "interception rules were gone and were restored",
+    help: "Something else removed or changed the rules; pods could reach the node's role meanwhile.",
   },
-  iptables_failed: {
+  interception_failed: {
     level: "error",
-    message: "error configuring iptables",
-    help: "The rule can't be checked, added or removed.",
+    message: "error configuring interception",
+    help: "The rules can't be checked, added or removed.",
   },
-  iptables_removed: {
-    level: "info",
-    message: "iptables rule was successfully removed",
-    help: "--iptables-remove was given: pods now reach the node's own role.",
+  interception_bridges_open: {
+    level: "warn",
+    message: "interception does not look into bridges",
+    help:
+      "The kernel has no nftables for bridges. Only pods on a bridge that the node's uplink is a port of, " +
+      "on a node without br_netfilter, could reach the node's role.",
   },
-  iptables_kept: {
+  interception_unwatched: {
+    level: "warn",
+    message: "the kernel does not tell of removed rules",
+    help: "`nft monitor` ended and is started again; until then rules are looked at every few seconds.",
+  },
+  interception_removed: {
     level: "info",
-    message: "iptables rule is kept",
+    message: "interception rules were removed",
+    help: "As it was asked for: pods now reach the node's own role.",
+  },
+  interception_kept: {
+    level: "info",
+    message: "interception rules are kept",
     help: "Pods' metadata traffic fails until an agent runs again.",
   },
 } as const satisfies Record<string, LogEvent>;

@@ -229,14 +229,14 @@ const ROLECALL_METRICS = {
     help: "TLS handshakes of agents that were refused.",
     labels: [],
   },
-  rolecall_iptables_repairs_total: {
+  rolecall_interception_repairs_total: {
     type: "counter",
-    help: "Times the interception rule was gone and was restored.",
+    help: "Times the interception rules were gone or changed, and were restored.",
     labels: [],
   },
-  rolecall_iptables_errors_total: {
+  rolecall_interception_errors_total: {
     type: "counter",
-    help: "Times the interception rule could not be checked, added or removed.",
+    help: "Times the interception rules could not be checked, added or removed.",
     labels: [],
   },
   rolecall_feed_agents: {

@@ -23,9 +23,12 @@ const INDEX = `/debug/pprof/profile?seconds=30  CPU profile (.cpuprofile, at mos
  */
 export function servePprof({
   address,
+  shared,
   clock = systemClock,
 }: {
   readonly address: Address;
+  /** Lets another process of the same user listen there too. */
+  readonly shared?: boolean | undefined;
   readonly clock?: Clock;
 }): Promise<Listener> {
   let busy = false;
@@ -66,7 +69,7 @@ export function servePprof({
         sendText(response, 404, "see /debug/pprof/\n");
     }
   };
-  return listenForOperators("pprof-listen-addr", address, answer);
+  return listenForOperators({ flag: "pprof-listen-addr", address, shared }, answer);
 }
 
 async function profile(url: URL, response: ServerResponse, clock: Clock): Promise<void> {

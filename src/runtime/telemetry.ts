@@ -16,6 +16,8 @@ export interface TelemetryOptions {
   readonly address: Address;
   readonly metrics: Metrics;
   readonly health: () => Health;
+  /** Lets another process of the same user listen there too. */
+  readonly shared?: boolean | undefined;
 }
 
 /**
@@ -23,7 +25,8 @@ export interface TelemetryOptions {
  *
  * @throws {AppError} `invalid_settings` when the address cannot be listened on.
  */
-export function serveTelemetry({ address, metrics, health }: TelemetryOptions): Promise<Listener> {
+export function serveTelemetry(options: TelemetryOptions): Promise<Listener> {
+  const { address, metrics, health, shared } = options;
   let scrapes = 0;
   const inFlight = (change: number): void => {
     scrapes += change;
@@ -61,7 +64,7 @@ export function serveTelemetry({ address, metrics, health }: TelemetryOptions): 
         sendText(response, 404, "see /metrics, /livez and /readyz\n");
     }
   };
-  return listenForOperators("prometheus-listen-addr", address, answer);
+  return listenForOperators({ flag: "prometheus-listen-addr", address, shared }, answer);
 }
 
 function sendHealth(response: ServerResponse, good: boolean, reasons: readonly string[]): void {

@@ -79,9 +79,9 @@ describe(
     test("has the rule before it listens, stays up, and leaves the rule when it stops", async (t) => {
       const lines = await run(t, ["--iptables"], /server cannot be reached/);
 
-      assert.ok(at(lines, /iptables rule was added/) >= 0, lines.join("\n"));
-      assert.ok(at(lines, /iptables rule was added/) < at(lines, /msg="?listening/));
-      assert.ok(at(lines, /iptables rule is kept/) >= 0);
+      assert.ok(at(lines, /interception rules were added/) >= 0, lines.join("\n"));
+      assert.ok(at(lines, /interception rules were added/) < at(lines, /msg="?listening/));
+      assert.ok(at(lines, /interception rules are kept/) >= 0);
       assert.deepEqual(lines.slice(-3), ["exit 0", "-P PREROUTING ACCEPT", RULE]);
     });
 
@@ -91,8 +91,8 @@ describe(
     });
 
     test("leaves the rule when it can't start", async (t) => {
-      // Its own port, which is then taken.
-      const flags = ["--iptables", "--prometheus-listen-addr=0.0.0.0:8181"];
+      // An address that this network does not have.
+      const flags = ["--iptables", "--prometheus-listen-addr=192.0.2.1:9620"];
       const lines = await run(t, flags, /never/);
       assert.match(lines.join("\n"), /fatal error/);
       assert.deepEqual(lines.slice(-3), ["exit 1", "-P PREROUTING ACCEPT", RULE]);

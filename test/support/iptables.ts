@@ -8,6 +8,6 @@ export function fakeIptables(rules: string[]): Execute {
     const at = rules.indexOf(rule);
     if (action === "-A") rules.push(rule);
     if (action === "-D") rules.splice(at, 1);
-    return { status: action === "-A" || at >= 0 ? 0 : 1, stderr: "" };
+    return { status: action === "-A" || at >= 0 ? 0 : 1, stdout: "", stderr: "" };
   };
 }

@@ -1,6 +1,6 @@
 import type { NodeTableEvent } from "#core/feed/node-table.ts";
 import type { DisputeEvent } from "#core/feed/places.ts";
-import type { InterceptionEvent } from "#edges/linux/iptables.ts";
+import type { InterceptionEvent } from "#edges/linux/interception-rules.ts";
 import type { KiamClientEvent } from "#edges/rpc/rpc-event.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import type { Log } from "#runtime/log.ts";
@@ -8,6 +8,7 @@ import type { Metrics } from "#runtime/metrics.ts";
 import { reportCall, reportTls } from "../reporting/rpc-report.ts";
 import type { ContainerAnsweredEvent } from "./container-endpoint.ts";
 import { reportContainerAnswer } from "./container-report.ts";
+import { reportInterception } from "../intercept/report.ts";
 import type { AnsweredEvent } from "./metadata-request.ts";
 
 /** Turns what the parts of the agent observe into log lines and metrics. */
@@ -26,7 +27,7 @@ export function agentReport(log: Log, metrics: Metrics) {
     answered: (event: AnsweredEvent) => reportAnswer(log, metrics, event),
     containerAnswered: (event: ContainerAnsweredEvent) =>
       reportContainerAnswer(log, metrics, event),
-    interception: (event: InterceptionEvent) => reportInterception(log, metrics, event),
+    interception: (event: InterceptionEvent) => countInterception(log, metrics, event),
     rpc: (event: KiamClientEvent) => {
       switch (event.type) {
         case "resolved":
@@ -82,23 +83,8 @@ function reportAnswer(log: Log, metrics: Metrics, event: AnsweredEvent): void {
   }
 }
 
-function reportInterception(log: Log, metrics: Metrics, event: InterceptionEvent): void {
-  switch (event.type) {
-    case "added":
-      log.say("iptables_added");
-      break;
-    case "restored":
-      metrics.add("rolecall_iptables_repairs_total", {});
-      log.say("iptables_restored");
-      break;
-    case "failed":
-      metrics.add("rolecall_iptables_errors_total", {});
-      log.say("iptables_failed", { error: event.error });
-      break;
-    case "removed":
-      log.say("iptables_removed");
-      break;
-    case "present":
-      break;
-  }
+function countInterception(log: Log, metrics: Metrics, event: InterceptionEvent): void {
+  if (event.type === "restored") metrics.add("rolecall_interception_repairs_total", {});
+  if (event.type === "failed") metrics.add("rolecall_interception_errors_total", {});
+  reportInterception(log, event);
 }

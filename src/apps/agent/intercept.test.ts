@@ -5,16 +5,24 @@ import { FakeClock } from "#test/fake-clock.ts";
 import { fakeIptables } from "#test/iptables.ts";
 import { intercept } from "./intercept.ts";
 
+interface Asked {
+  readonly iptables: boolean;
+  readonly iptablesRemove: boolean;
+  readonly interception?: "iptables" | "nft" | "none";
+}
+
 /** Runs an agent's interception from start to exit, and says what is left in the kernel. */
-async function runOnce(settings: { iptables: boolean; iptablesRemove: boolean }) {
+async function runOnce({ interception, ...asked }: Asked) {
   const rules: string[] = [];
   const said: LogEventName[] = [];
   const resources = new AsyncDisposableStack();
-  const rule = await intercept(
+  const settings = { ...asked, interception, host: "10.0.0.1", hostInterface: "cali+", port: 8181 };
+  const { tasks } = await intercept(
     {
-      settings: { ...settings, host: "10.0.0.1", hostInterface: "cali+", port: 8181 },
+      settings: { ...settings, interceptContainerEndpoint: true },
       log: { say: (event) => void said.push(event) },
       clock: new FakeClock(),
+      random: () => 0,
       observe: () => {},
       exec: fakeIptables(rules),
     },
@@ -22,18 +30,18 @@ async function runOnce(settings: { iptables: boolean; iptablesRemove: boolean })
   );
   const whileRunning = rules.length;
   await resources.disposeAsync();
-  return { rule, said, whileRunning, atExit: rules.length };
+  return { tasks, said, whileRunning, atExit: rules.length };
 }
 
 describe("intercept", () => {
-  test("leaves the rule in place at exit, and says so", async () => {
+  test("leaves the rules in place at exit, and says so", async () => {
     const { said, whileRunning, atExit } = await runOnce({ iptables: true, iptablesRemove: false });
 
     assert.deepEqual([whileRunning, atExit], [1, 1]);
-    assert.deepEqual(said, ["iptables_kept"]);
+    assert.deepEqual(said, ["interception_kept"]);
   });
 
-  test("removes the rule at exit only when that was asked for", async () => {
+  test("removes the rules at exit only when that was asked for", async () => {
     const { said, whileRunning, atExit } = await runOnce({ iptables: true, iptablesRemove: true });
 
     assert.deepEqual([whileRunning, atExit], [1, 0]);
@@ -41,9 +49,15 @@ describe("intercept", () => {
   });
 
   test("touches nothing unless it was asked to intercept", async () => {
-    const { rule, whileRunning } = await runOnce({ iptables: false, iptablesRemove: true });
+    const { tasks, whileRunning } = await runOnce({ iptables: false, iptablesRemove: true });
 
-    assert.equal(rule, undefined);
-    assert.equal(whileRunning, 0);
+    assert.deepEqual([tasks, whileRunning], [[], 0]);
+  });
+
+  test("believes --interception before --iptables", async () => {
+    const none = { iptables: true, iptablesRemove: false, interception: "none" } as const;
+    assert.equal((await runOnce(none)).whileRunning, 0);
+    const iptables = { iptables: false, iptablesRemove: false, interception: "iptables" } as const;
+    assert.equal((await runOnce(iptables)).whileRunning, 1);
   });
 });

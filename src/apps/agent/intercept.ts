@@ -1,42 +1,60 @@
-import type { InterceptionOptions, Interception } from "#edges/linux/iptables.ts";
-import { interception } from "#edges/linux/iptables.ts";
+import type { Random } from "#core/clock.ts";
+import { Interception } from "#edges/linux/interception.ts";
+import { followRemovals } from "#edges/linux/rule-removals.ts";
 import type { Log } from "#runtime/log.ts";
 import type { Run } from "#runtime/run.ts";
+import type { Task } from "#runtime/together.ts";
+import { type RulesOptions, rulesFor } from "../intercept/rules.ts";
 import type { AgentSettings } from "./settings.ts";
 
-/** What interception follows of the agent's settings. */
-export type InterceptSettings = Pick<
-  AgentSettings,
-  "iptables" | "iptablesRemove" | "host" | "hostInterface" | "port"
->;
-
-export interface InterceptOptions extends Pick<InterceptionOptions, "clock" | "observe" | "exec"> {
-  readonly settings: InterceptSettings;
+export interface InterceptOptions extends Omit<RulesOptions, "settings"> {
+  readonly settings: RulesOptions["settings"] & Pick<AgentSettings, "iptablesRemove">;
+  readonly clock: ConstructorParameters<typeof Interception>[0]["clock"];
+  readonly random: Random;
   readonly log: Log;
 }
 
-/** Shorter than a process has for stopping, so that a rule that can't be removed is still told of. */
+/** What an agent does about its rules while it runs. */
+export interface AgentInterception {
+  /** Puts this agent's rules in the place of an earlier one's; to be called once it answers. */
+  takeOver(signal: AbortSignal): Promise<void>;
+  /** What goes on until the process's end. */
+  readonly tasks: readonly Task[];
+}
+
+/** Shorter than a process has for stopping, so that rules that can't be removed are still told of. */
 const REMOVE_WITHIN_MS = 20_000;
+const NOTHING: AgentInterception = { takeOver: async () => {}, tasks: [] };
 
 /**
- * Puts the rule in place when `--iptables` asks for it. At the process's end it stays, unless
- * `--iptables-remove` asks for its removal: without it pods reach the node's own role (design
+ * Puts the rules in place that the settings ask for. At the process's end they stay, unless
+ * `--iptables-remove` asks for their removal: without them pods reach the node's own role (design
  * invariant 3).
  *
- * @returns the rule, to be reconciled; undefined when none was asked for.
- * @throws {AppError} `invalid_settings` when the rule can't be put in place.
+ * @throws {AppError} `invalid_settings` when they can't be put in place.
  */
 export async function intercept(
-  { settings, log, ...how }: InterceptOptions,
+  { random, log, ...options }: InterceptOptions,
   { signal, resources }: Run,
-): Promise<Interception | undefined> {
-  if (!settings.iptables) return undefined;
-  const { hostInterface, host, port } = settings;
-  const rule = interception({ ...how, hostInterface, hostIp: host, port });
-  await rule.ensure(signal);
+): Promise<AgentInterception> {
+  const { settings, clock, observe } = options;
+  const rules = rulesFor(options);
+  if (rules === undefined) return NOTHING;
+  const interception = new Interception({ rules, clock, observe });
+  await interception.ensure(signal);
   resources.defer(async () => {
-    if (settings.iptablesRemove) await rule.remove(AbortSignal.timeout(REMOVE_WITHIN_MS));
-    else log.say("iptables_kept");
+    if (settings.iptablesRemove) await interception.remove(AbortSignal.timeout(REMOVE_WITHIN_MS));
+    else log.say("interception_kept");
   });
-  return rule;
+  const removals = {
+    removal: rules.removal,
+    onRemoval: () => interception.look(),
+    onSilence: (reason: string) => observe({ type: "unwatched", reason }),
+    clock,
+    random,
+  };
+  return {
+    takeOver: (stop) => interception.takeOver(stop),
+    tasks: [(stop) => interception.reconcile(stop), (stop) => followRemovals(removals, stop)],
+  };
 }

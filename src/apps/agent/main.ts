@@ -50,7 +50,10 @@ async function serve(
   log.say("starting_agent", { version });
 
   // Interception first: until it stands, pods reach the node's own role (design invariant 3).
-  const rule = await intercept({ settings, log, clock, observe: report.interception }, running);
+  const interception = await intercept(
+    { settings, log, clock, random, observe: report.interception },
+    running,
+  );
 
   const tls = await watchTlsFiles({ ...settings, clock, signal, observe: report.tls });
   const servers = resources.use(
@@ -110,6 +113,7 @@ async function serve(
     }),
   );
   log.say("listening", { port: endpoint.port });
+  await interception.takeOver(signal);
 
   let unreachable: string | undefined = "no server has answered yet";
   await openProcess({
@@ -118,6 +122,7 @@ async function serve(
     metrics,
     version,
     resources,
+    sharedPorts: true,
     health: () => ({
       live: true,
       ready: unreachable === undefined,
@@ -144,6 +149,6 @@ async function serve(
     watchServers,
     sweep,
     (stop) => warnOfExpiry({ side: "client", log, metrics }, () => tls.expiresAt, clock, stop),
-    ...(rule === undefined ? [] : [(stop: AbortSignal) => rule.reconcile(stop)]),
+    ...interception.tasks,
   ]);
 }

@@ -3,6 +3,7 @@ import {
   SERVER_CLIENT_SETTINGS,
   TELEMETRY_SETTINGS,
 } from "#runtime/settings/common-settings.ts";
+import { INTERCEPTION_SETTINGS } from "../intercept/settings.ts";
 import type { SettingsOf, SettingsTable } from "#runtime/settings/setting.ts";
 
 /** Every setting of `rolecall agent` (Kiam's: specs/kiam.md §1.4). */
@@ -10,14 +11,6 @@ export const AGENT_SETTINGS = {
   ...COMMON_SETTINGS,
   ...TELEMETRY_SETTINGS,
   ...SERVER_CLIENT_SETTINGS,
-  port: {
-    kind: "integer",
-    default: "3100",
-    min: 0,
-    max: 65_535,
-    section: "Metadata endpoint",
-    help: "Port, on every interface, that pods' requests are redirected to.",
-  },
   "allow-ip-query": {
     kind: "boolean",
     section: "Metadata endpoint",
@@ -55,28 +48,11 @@ export const AGENT_SETTINGS = {
       "pod has an address seconds before the API server does; without it, the first calls of a fresh " +
       "pod may come too early.",
   },
-  iptables: {
-    kind: "boolean",
-    section: "Interception",
-    help: "Redirect traffic to the metadata address to this agent, and keep the rule in place.",
-  },
+  ...INTERCEPTION_SETTINGS,
   "iptables-remove": {
     kind: "boolean",
     section: "Interception",
-    help: "Remove the rule at exit. Pods then reach the node's own role whenever no agent runs. Unlike Kiam's, it is off by default.",
-  },
-  host: {
-    kind: "string",
-    required: true,
-    environment: "HOST_IP",
-    section: "Interception",
-    help: "The node's address, which traffic is redirected to.",
-  },
-  "host-interface": {
-    kind: "string",
-    default: "docker0",
-    section: "Interception",
-    help: "The interface that pods' traffic comes from: `cali+` takes every one that starts so, `!eth0` every other one.",
+    help: "Remove the rules at exit, of iptables or nft. Pods then reach the node's own role whenever no agent runs. Unlike Kiam's, it is off by default.",
   },
 } as const satisfies SettingsTable;
 

@@ -6,8 +6,9 @@ import type { CommandContext } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import type { ServerSettings } from "../server/settings.ts";
 import type { AgentSettings } from "../agent/settings.ts";
+import type { InterceptSettings } from "../intercept/settings.ts";
 
-type Settings = ServerSettings & AgentSettings;
+type Settings = ServerSettings & AgentSettings & InterceptSettings;
 
 /** Runs a command line against a world where the TLS files exist and nothing is started. */
 async function call(
@@ -28,6 +29,7 @@ async function call(
   const code = await cli(line.split(" ").filter(Boolean), {
     commands: {
       agent: { ...COMMANDS.agent, load },
+      "agent intercept": { ...COMMANDS["agent intercept"], load },
       server: { ...COMMANDS.server, load },
       health: { ...COMMANDS.health, load },
     },
@@ -165,6 +167,12 @@ describe("a command line", () => {
     assert.equal(given?.settings.level, "debug");
   });
 
+  test("may name a command in two words", async () => {
+    const { given } = await call("agent intercept --interception=nft --host=a --remove");
+    assert.deepEqual([given?.settings.interception, given?.settings.remove], ["nft", true]);
+    assert.match((await call("help agent intercept")).out, /usage: rolecall agent intercept/);
+  });
+
   test("leaves interception in place unless it is told otherwise", async () => {
     assert.equal((await call(`agent ${TLS} --host=a`)).given?.settings.iptablesRemove, false);
     const told = await call(`agent ${TLS} --host=a --iptables-remove`);
@@ -222,6 +230,10 @@ describe("a command line", () => {
     {
       line: `agent ${TLS} --host=a --require-imdsv2 --kiam-compatible-answers`,
       says: "leave one of them out",
+    },
+    {
+      line: `agent ${TLS} --host=a --port=81 --prometheus-listen-addr=:81`,
+      says: "must have different ports",
     },
     { line: "agent --cert=/tls/cert --key", says: "expected argument for flag '--key'" },
     { line: `agent ${TLS} --host=a -p`, says: "unknown short flag '-p'" },

@@ -21,7 +21,7 @@ export interface CliWorld extends Sources {
  */
 export async function cli(argv: readonly string[], world: CliWorld): Promise<number> {
   const { commands, program, version, out, err } = world;
-  const [name, ...rest] = argv;
+  const [name, ...rest] = withCommand(argv, commands);
   try {
     if (name === "--version") {
       out(`${program} ${version}\n`);
@@ -29,7 +29,8 @@ export async function cli(argv: readonly string[], world: CliWorld): Promise<num
     }
     const isHelp =
       name === undefined || name === "help" || HELP_FLAGS.some((flag) => name === `--${flag}`);
-    if (isHelp) return showHelp(name === "help" ? rest[0] : undefined, world);
+    if (isHelp)
+      return showHelp(name === "help" ? withCommand(rest, commands)[0] : undefined, world);
     const command = commandNamed(name, commands);
     const parsed = parseFlags(command.settings, tokens(rest, world.readFile), world);
     if (parsed.outcome === "help") return showHelp(name, world);
@@ -50,6 +51,12 @@ export async function cli(argv: readonly string[], world: CliWorld): Promise<num
     );
     return 1;
   }
+}
+
+/** A command's name may be two words; they become the first one. */
+function withCommand(argv: readonly string[], commands: CliWorld["commands"]): readonly string[] {
+  const two = argv.slice(0, 2).join(" ");
+  return Object.hasOwn(commands, two) ? [two, ...argv.slice(2)] : argv;
 }
 
 function commandNamed(name: string, commands: CliWorld["commands"]): Command {

@@ -1,4 +1,5 @@
 import { AGENT_SETTINGS } from "../agent/settings.ts";
+import { INTERCEPT_SETTINGS } from "../intercept/settings.ts";
 import { HEALTH_SETTINGS } from "../health/settings.ts";
 import { SERVER_SETTINGS } from "../server/settings.ts";
 import { checkAgent, checkServer } from "./checks.ts";
@@ -11,6 +12,11 @@ export const COMMANDS = {
     settings: AGENT_SETTINGS,
     check: checkAgent,
     load: () => import("../agent/main.ts"),
+  },
+  "agent intercept": {
+    summary: "put the agent's rules in place, or remove them, and leave",
+    settings: INTERCEPT_SETTINGS,
+    load: () => import("../intercept/main.ts"),
   },
   server: {
     summary: "run the server",

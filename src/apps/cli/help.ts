@@ -6,7 +6,7 @@ const FLAG_WIDTH = 40;
 /** The help of the program. */
 export function programHelp(program: string, commands: Readonly<Record<string, Command>>): string {
   const lines = Object.entries(commands).map(
-    ([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`,
+    ([name, { summary }]) => `  ${name.padEnd(15)} ${summary}`,
   );
   return `usage: ${program} <command> [<flags>]
 
@@ -14,7 +14,7 @@ Gives every Kubernetes pod exactly the AWS identity that its owners granted to i
 
 Commands:
 ${lines.join("\n")}
-  help     show help for a command
+  help            show help for a command
 
 Flags:
   --help     show this help; after a command, that command's flags

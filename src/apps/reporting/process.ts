@@ -18,20 +18,22 @@ export interface OpenProcessOptions extends Process {
   readonly version: string;
   readonly resources: AsyncDisposableStack;
   readonly health: () => Health;
+  /** Lets a process that takes over from this one open the same ports. */
+  readonly sharedPorts?: boolean;
 }
 
 /** Opens the ports for operators that the settings ask for. */
 export async function openProcess(options: OpenProcessOptions): Promise<void> {
-  const { settings, log, metrics, version, resources, health } = options;
+  const { settings, log, metrics, version, resources, health, sharedPorts: shared } = options;
   metrics.set("rolecall_build_info", { version, runtime: process.version }, 1);
   if (settings.prometheusListenAddr !== undefined) {
     const address = settings.prometheusListenAddr;
-    resources.use(await serveTelemetry({ address, metrics, health }));
+    resources.use(await serveTelemetry({ address, metrics, health, shared }));
     log.say("telemetry_listening", { ...address });
   }
   if (settings.pprofListenAddr !== undefined) {
     const address = settings.pprofListenAddr;
-    resources.use(await servePprof({ address }));
+    resources.use(await servePprof({ address, shared }));
     log.say("pprof_listening", { ...address });
   }
 }

@@ -1,86 +1,65 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
-import { FakeClock } from "#test/fake-clock.ts";
 import { fakeIptables } from "#test/iptables.ts";
-import { type InterceptionEvent, interception } from "./iptables.ts";
+import { iptablesRules } from "./iptables.ts";
 
 const never = new AbortController().signal;
 
 function setUp(hostInterface: string, rules: string[] = []) {
-  const clock = new FakeClock();
-  const events: InterceptionEvent[] = [];
-  const rule = interception({
-    hostInterface,
-    hostIp: "10.0.0.1",
-    port: 8181,
-    clock,
-    observe: (event) => events.push(event),
-    exec: fakeIptables(rules),
-  });
-  return { rule, rules, clock, events };
+  const target = { hostInterface, hostIp: "10.0.0.1", port: 8181 };
+  return { iptables: iptablesRules(target, fakeIptables(rules)), rules };
 }
 
-describe("interception", () => {
+describe("iptablesRules", () => {
   const cases = [
     { hostInterface: "docker0", spec: "-i docker0" },
     { hostInterface: "cali+", spec: "-i cali+" },
     { hostInterface: "!eth0", spec: "! -i eth0" },
   ];
   for (const { hostInterface, spec } of cases) {
-    test(`is exactly Kiam's rule for ${hostInterface}, once however often it is ensured`, async () => {
-      const { rule, rules } = setUp(hostInterface);
-      await rule.ensure(never);
-      await rule.ensure(never);
+    test(`are exactly Kiam's rule for ${hostInterface}, once however often they are applied`, async () => {
+      const { iptables, rules } = setUp(hostInterface);
+      await iptables.apply(never);
+      await iptables.apply(never);
       assert.deepEqual(rules, [
         `-p tcp -d 169.254.169.254 --dport 80 -j DNAT --to-destination 10.0.0.1:8181 ${spec} --wait`,
       ]);
     });
   }
 
-  test("restores a rule that somebody removed, and says so", async () => {
-    const { rule, rules, clock, events } = setUp("cali+");
-    await rule.ensure(never);
-    const stop = new AbortController();
-    const ended = rule.reconcile(stop.signal).catch(() => {});
-
+  test("are not intact once somebody removed the rule", async () => {
+    const { iptables, rules } = setUp("cali+");
+    await iptables.apply(never);
+    assert.equal(await iptables.areIntact(never), true);
     rules.length = 0;
-    await clock.advance(5_000);
-    stop.abort(new Error("over"));
-    await ended;
-
-    assert.equal(rules.length, 1);
-    assert.deepEqual(
-      events.map(({ type }) => type),
-      ["added", "restored"],
-    );
+    assert.equal(await iptables.areIntact(never), false);
   });
 
-  test("removes every copy when it is asked to", async () => {
-    const { rule, rules } = setUp("cali+");
-    await rule.ensure(never);
+  test("are removed with every copy", async () => {
+    const { iptables, rules } = setUp("cali+");
+    await iptables.apply(never);
     rules.push(rules[0] ?? "");
-    await rule.remove(never);
+    await iptables.remove(never);
     assert.deepEqual(rules, []);
   });
 
   for (const hostInterface of ["", "a b", "-j", "eth0;reboot", "x".repeat(40)]) {
-    test(`refuses the interface '${hostInterface.slice(0, 12)}'`, () => {
+    test(`refuse the interface '${hostInterface.slice(0, 12)}'`, () => {
       assert.throws(() => setUp(hostInterface), { code: "invalid_settings" });
     });
   }
 
   const missing = cannotUseNamespaces();
   test(
-    "is what the kernel lists, in a network namespace of the test's own",
+    "are what the kernel lists, in a network namespace of the test's own",
     { skip: missing, timeout: 10_000 },
     () => {
       const module = new URL("./iptables.ts", import.meta.url).href;
-      const ensure = `const { interception } = await import("${module}");
-        const rule = interception({ hostInterface: "cali+", hostIp: "10.0.0.1", port: 8181,
-          clock: { now: Date.now, sleep: () => Promise.reject() }, observe: () => {} });
-        await rule.ensure(new AbortController().signal);
-        await rule.ensure(new AbortController().signal);`;
+      const apply = `const { iptablesRules } = await import("${module}");
+        const rules = iptablesRules({ hostInterface: "cali+", hostIp: "10.0.0.1", port: 8181 });
+        await rules.apply(new AbortController().signal);
+        await rules.apply(new AbortController().signal);`;
       const { stdout, status } = spawnSync(
         "unshare",
         [
@@ -89,7 +68,7 @@ describe("interception", () => {
           "-c",
           '"$0" -e "$1" && iptables -t nat -S PREROUTING',
           process.execPath,
-          ensure,
+          apply,
         ],
         { encoding: "utf8" },
       );

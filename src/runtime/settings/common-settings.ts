@@ -1,7 +1,7 @@
 import type { SettingsTable } from "./setting.ts";
 
-/** Every process logs, and proves itself to its peers (specs: kiam.md §1.1). */
-export const COMMON_SETTINGS = {
+/** Every process logs. */
+export const LOG_SETTINGS = {
   "json-log": {
     kind: "boolean",
     section: "Logs",
@@ -14,6 +14,11 @@ export const COMMON_SETTINGS = {
     section: "Logs",
     help: "The least severe level that is logged.",
   },
+} as const satisfies SettingsTable;
+
+/** Agent, server and health prove themselves to their peers (specs: kiam.md §1.1). */
+export const COMMON_SETTINGS = {
+  ...LOG_SETTINGS,
   cert: {
     kind: "file",
     required: true,

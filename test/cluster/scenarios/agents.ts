@@ -45,7 +45,7 @@ export const agents: Scenario = (world) => {
     const rules = (): Promise<string> => inNode("a", "iptables", ["-t", "nat", "-S", "PREROUTING"]);
     const rule = (await rules()).split("\n").find((line) => line.includes(METADATA_ADDRESS));
     assert.ok(rule, "the agent's rule is there");
-    const repaired = await rolecall.metric("agent", "rolecall_iptables_repairs_total");
+    const repaired = await rolecall.metric("agent", "rolecall_interception_repairs_total");
     await inNode("a", "iptables", ["-t", "nat", ...rule.replace(/^-A/, "-D").split(" ")]);
     const gone = Date.now();
     await until(async () => (await rules()).includes(rule), {
@@ -54,7 +54,10 @@ export const agents: Scenario = (world) => {
       signal: cluster.signal,
     });
     t.diagnostic(`rule deleted by hand: back after ${Date.now() - gone} ms`);
-    assert.equal(await rolecall.metric("agent", "rolecall_iptables_repairs_total"), repaired + 1);
+    assert.equal(
+      await rolecall.metric("agent", "rolecall_interception_repairs_total"),
+      repaired + 1,
+    );
   });
 
   test("without any agent, requests fail and none reaches the node's role", async (t) => {

@@ -1,0 +1,104 @@
+import { isIP } from "node:net";
+import { AppError } from "#core/errors.ts";
+import type { Endpoint } from "./intercepted-addresses.ts";
+import { checkPort, parseInterfaces, type RuleTarget } from "./rule-target.ts";
+
+/** What our tables hold. */
+export interface RulesetTarget extends Omit<RuleTarget, "hostInterface"> {
+  /** Every interface but the loopback when absent. */
+  readonly hostInterface: string | undefined;
+  readonly endpoints: readonly Endpoint[];
+  /** When the agent started, in milliseconds since the epoch; says whose rules these are. */
+  readonly since: number;
+}
+
+/** The families in which we have a table. */
+export type Family = "inet" | "bridge";
+
+/**
+ * A transaction that replaces our tables, for `nft -f`. What else is in the kernel is not touched.
+ *
+ * - `intercept` comes before everybody else's address translation, so that no rule of another program
+ *   can take these requests elsewhere.
+ * - `refuse` comes behind all of it. What still goes to one of our addresses then was not redirected:
+ *   another port, another interface than the one that was named, a connection from before the rules.
+ *   It is refused and not dropped, so that a client tries again at once.
+ * - In the family `bridge`, frames that go from one port of a bridge to another are dropped: without
+ *   br_netfilter they pass no table of `inet`.
+ *
+ * The node's own requests pass none of these hooks; what it sends to itself comes in by `lo`.
+ *
+ * @throws {AppError} `invalid_settings` when interface, address or port can't be in a rule.
+ */
+export function nftRuleset(target: RulesetTarget, families: readonly Family[]): string {
+  checkPort(target.port);
+  const { endpoints } = target;
+  const all = {
+    ip: `ip daddr { ${endpoints.map(({ ip }) => ip).join(", ")} }`,
+    ip6: `ip6 daddr { ${endpoints.map(({ ip6 }) => ip6).join(", ")} }`,
+  };
+  const from = interfaceMatch(target.hostInterface);
+  const to = destinations(target);
+  const bodies: Readonly<Record<Family, string>> = {
+    inet: `
+  comment "since ${target.since}"
+  chain intercept {
+    type nat hook prerouting priority dstnat - 10; policy accept;
+    iifname "lo" accept
+    ${from}${all.ip} tcp dport 80 ${to.ip}
+    ${from}${all.ip6} tcp dport 80 ${to.ip6}
+  }
+  chain refuse {
+    type filter hook prerouting priority dstnat + 10; policy accept;
+    iifname "lo" accept
+    ${all.ip} goto refused
+    ${all.ip6} goto refused
+  }
+  chain refused {
+    meta l4proto tcp reject with tcp reset
+    reject
+  }
+`,
+    bridge: `
+  chain refuse {
+    type filter hook forward priority filter; policy accept;
+    ${all.ip} drop
+    ${all.ip6} drop
+  }
+`,
+  };
+  return families
+    .map((family) => `${nftRemoval([family])}table ${family} rolecall {${bodies[family]}}\n`)
+    .join("");
+}
+
+/** A transaction that removes our tables, whether they are there or not. */
+export function nftRemoval(families: readonly Family[]): string {
+  const one = (family: Family): string =>
+    `table ${family} rolecall\ndelete table ${family} rolecall\n`;
+  return families.map(one).join("");
+}
+
+function interfaceMatch(hostInterface: string | undefined): string {
+  if (hostInterface === undefined) return "";
+  const { inverted, name, isPrefix } = parseInterfaces(hostInterface);
+  return `iifname ${inverted ? "!= " : ""}"${name}${isPrefix ? "*" : ""}" `;
+}
+
+/**
+ * To the node's address where it is known. In the other family to the address of the interface that
+ * the request came over: with IPv6 each has one, and a request over one without is dropped.
+ */
+function destinations({ hostIp, port }: RulesetTarget): { ip: string; ip6: string } {
+  const family = isIP(hostIp);
+  if (family === 0) {
+    throw new AppError(
+      "invalid_settings",
+      `--host ${JSON.stringify(hostIp)} is not an address, which --interception=nft needs`,
+    );
+  }
+  const redirect = `redirect to :${port}`;
+  return family === 4
+    ? { ip: `dnat ip to ${hostIp}:${port}`, ip6: redirect }
+    : { ip: redirect, ip6: `dnat ip6 to [${hostIp}]:${port}` };
+}

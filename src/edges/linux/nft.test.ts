@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { describe, test } from "node:test";
+import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
+import type { Execute } from "./execute.ts";
+import { interceptedEndpoints } from "./intercepted-addresses.ts";
+import type { InterceptionEvent } from "./interception-rules.ts";
+import { nftRules } from "./nft.ts";
+import { fenced } from "./routing-fence.ts";
+
+const never = new AbortController().signal;
+const skip = cannotMakeNamespaces("nft", "ip");
+
+/** Runs programs in the namespace, as an agent there would. */
+function executeIn(namespace: Namespace): Execute {
+  return async (program, parameters, _signal, input) => {
+    const entering = [`--net=/proc/${namespace.pid}/ns/net`, "--", program, ...parameters];
+    const { status, stdout, stderr } = spawnSync("nsenter", entering, { encoding: "utf8", input });
+    return { status: status ?? -1, stdout, stderr };
+  };
+}
+
+const target = { hostIp: "10.0.0.1", port: 8181, endpoints: interceptedEndpoints(true) };
+
+describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 }, () => {
+  async function setUp() {
+    const namespace = await Namespace.open();
+    const events: InterceptionEvent[] = [];
+    const observe = (event: InterceptionEvent): void => void events.push(event);
+    const exec = executeIn(namespace);
+    const rules = (since: number, hostInterface?: string) =>
+      nftRules({ target: { ...target, hostInterface, since }, observe, exec });
+    return { namespace, rules, exec, events };
+  }
+
+  test("stand unchanged once they are applied, however often", async () => {
+    const { namespace, rules, events } = await setUp();
+    await using _ = namespace;
+    const ours = rules(1);
+    assert.equal(await ours.stand(never), false);
+    for (let times = 0; times < 2; times += 1) {
+      await ours.apply(never);
+      assert.deepEqual([await ours.stand(never), await ours.areIntact(never)], [true, true]);
+    }
+    assert.deepEqual(events, []);
+  });
+
+  for (const change of [
+    "nft flush ruleset",
+    "nft delete table inet rolecall",
+    "nft delete table bridge rolecall",
+    "nft flush chain inet rolecall refuse",
+    "nft insert rule inet rolecall intercept accept",
+    "nft 'add chain inet rolecall refuse { policy drop; }'",
+  ]) {
+    test(`are not intact after '${change}', and are again once they are applied`, async () => {
+      const { namespace, rules } = await setUp();
+      await using _ = namespace;
+      const ours = rules(1);
+      await ours.apply(never);
+      namespace.run(change);
+      assert.equal(await ours.areIntact(never), false);
+      await ours.apply(never);
+      assert.equal(await ours.areIntact(never), true);
+    });
+  }
+
+  test("give way to those of an agent that started later, and to no other's", async () => {
+    const { namespace, rules } = await setUp();
+    await using _ = namespace;
+    const [first, second] = [rules(1), rules(2, "!eth0")];
+    await first.apply(never);
+    await second.apply(never);
+    assert.deepEqual([await first.areIntact(never), await second.areIntact(never)], [true, true]);
+    await first.apply(never);
+    assert.equal(await second.areIntact(never), false);
+  });
+
+  test("leave what is not ours, and go whole", async () => {
+    const { namespace, rules, exec } = await setUp();
+    await using _ = namespace;
+    namespace.run("nft add table inet other; ip rule add pref 12 to 192.0.2.1 prohibit");
+    const before = namespace.run("nft list ruleset; ip -4 rule; ip -6 rule");
+    const ours = fenced(rules(1), target.endpoints, exec);
+    await ours.apply(never);
+    assert.equal(await ours.areIntact(never), true);
+
+    await ours.remove(never);
+    await ours.remove(never);
+
+    assert.equal(namespace.run("nft list ruleset; ip -4 rule; ip -6 rule"), before);
+  });
+
+  test("are behind routing rules, each of which is missed", async () => {
+    const { namespace, rules, exec } = await setUp();
+    await using _ = namespace;
+    const ours = fenced(rules(1), target.endpoints, exec);
+    await ours.apply(never);
+    const { ip, ip6 } = target.endpoints[0] ?? { ip: "", ip6: "" };
+    for (const rule of [`-4 rule del pref 12 to ${ip}`, `-6 rule del pref 11 to ${ip6}`]) {
+      namespace.run(`ip ${rule}`);
+      assert.equal(await ours.areIntact(never), false);
+      await ours.apply(never);
+      assert.equal(await ours.areIntact(never), true);
+    }
+  });
+});
+
+describe("nftRules", () => {
+  /** An nft that refuses what `refuses` matches in its input. */
+  function setUp(refuses: RegExp, stderr: string) {
+    const events: InterceptionEvent[] = [];
+    const rules = nftRules({
+      target: { ...target, hostInterface: undefined, since: 1 },
+      observe: (event) => void events.push(event),
+      exec: async (_program, parameters, _signal, input = "") =>
+        refuses.test(parameters.join(" ") + input)
+          ? { status: 1, stdout: "", stderr }
+          : { status: 0, stdout: "the tables", stderr: "" },
+    });
+    return { rules, events };
+  }
+
+  test("do without bridges in a kernel that knows no tables of them, and say so", async () => {
+    const { rules, events } = setUp(/bridge/, "Error: Could not process rule: Not supported\n…");
+    await rules.apply(never);
+    assert.equal(await rules.areIntact(never), true);
+    const reason = "Error: Could not process rule: Not supported";
+    assert.deepEqual(events, [{ type: "bridges_open", reason }]);
+  });
+
+  test("say which capability is missing", async () => {
+    const { rules } = setUp(
+      /./,
+      "netlink: Error: cache initialization failed: Operation not permitted",
+    );
+    for (const does of ["stand", "apply", "remove"] as const) {
+      await assert.rejects(rules[does](never), { code: "invalid_settings", message: /NET_ADMIN/ });
+    }
+  });
+
+  for (const wrong of [{ hostIp: "node-1" }, { port: 0 }, { hostInterface: 'x" accept #' }]) {
+    test(`refuse ${JSON.stringify(wrong)}`, () => {
+      const all = { ...target, hostInterface: undefined, since: 1, ...wrong };
+      assert.throws(() => nftRules({ target: all, observe: () => {} }), {
+        code: "invalid_settings",
+      });
+    });
+  }
+});

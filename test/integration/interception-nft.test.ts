@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ROLECALL } from "#apps/demo/processes.ts";
+import { createAuthority, writeTlsFolder } from "#test/certificates.ts";
+import {
+  CONTAINER,
+  METADATA,
+  MetadataNetwork,
+  NODE_ADDRESS,
+  OTHER_PORTS,
+  type Prober,
+} from "#test/metadata-network.ts";
+import { cannotMakeNamespaces, type Inside } from "#test/namespace.ts";
+
+const ENDPOINTS = [...METADATA, ...CONTAINER];
+const AGENT = /^pong$/;
+const NODE_ROLE = /^node-role$/;
+/** What a client is told at once; `silence` would be its own patience. */
+const REFUSED = /^(?:ECONNREFUSED|EACCES|EHOSTUNREACH)$/;
+/** Pods beside the node: nothing but the table of bridges keeps them from the machine's network. */
+const FLAT = /^(?:10\.8\.|fd08:)/;
+const skip = cannotMakeNamespaces("nft", "ip", "setpriv", "sysctl");
+
+/**
+ * One node from its boot on. Its pods ask at every metadata address all the time; from the first rule on
+ * none of their requests may arrive at the stand-in, whatever happens to the agent and to its rules.
+ */
+describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
+  let folder: string;
+  let tls: readonly string[];
+  let network: MetadataNetwork;
+  /** Pods whose requests the agent is to get. */
+  let served: readonly Prober[];
+  /** Everybody who must not get through. */
+  let pods: Prober[];
+  let agent: Inside;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "rolecall-nft-"));
+    const authority = await createAuthority();
+    const pair = await authority.issue({ names: ["agent"] });
+    const files = await writeTlsFolder(join(folder, "tls"), { ...pair, ca: [authority.cert] });
+    tls = [`--cert=${files.cert}`, `--key=${files.key}`, `--ca=${files.ca}`];
+    network = await MetadataNetwork.open();
+    const urls = [...ENDPOINTS, ...OTHER_PORTS];
+    served = [network.probe("routed", urls), network.probe("bridged", urls)];
+    pods = [
+      ...served,
+      network.probe("flat", METADATA),
+      network.probe("routed", METADATA, "--keep"),
+    ];
+  });
+  after(async () => {
+    await network[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+  // The one thing that all of it is about.
+  let bridgesAreOpen = false;
+  afterEach((t) => {
+    const leaked = network.leaked().filter((from) => !(bridgesAreOpen && FLAT.test(from)));
+    network.forget();
+    bridgesAreOpen = false;
+    if (t.name !== CONTROL) assert.deepEqual(leaked, []);
+  });
+
+  const CONTROL = "without rules every pod gets to the node's role, by each way";
+
+  /** `rolecall agent intercept`, to its end. */
+  async function intercept(...flags: readonly string[]): Promise<readonly string[]> {
+    const { lines, ended } = network.node.start(
+      [...ROLECALL, "agent", "intercept", "--interception=nft", "--port=8181", ...flags],
+      { HOST_IP: NODE_ADDRESS },
+    );
+    assert.equal(await ended, 0, lines.join("\n"));
+    return lines;
+  }
+
+  function startAgent(flags: readonly string[], before: readonly string[] = []): Inside {
+    return network.node.start([...before, ...ROLECALL, "agent", ...tls, "--port=8181", ...flags], {
+      HOST_IP: NODE_ADDRESS,
+    });
+  }
+
+  async function stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    agent.child.kill(signal);
+    await agent.ended;
+  }
+
+  async function everyServedPodGets(outcome: RegExp): Promise<void> {
+    for (const prober of served) prober.forget();
+    for (const prober of served) await prober.until(outcome, ENDPOINTS);
+  }
+
+  /** Waits until `said` was said once more than before. */
+  async function says(said: RegExp, from = agent): Promise<void> {
+    const told = (): number => from.lines.filter((line) => said.test(line)).length;
+    for (const start = performance.now(); told() === 0; await sleep(10)) {
+      assert.ok(performance.now() - start < 20_000, from.lines.join("\n"));
+    }
+  }
+
+  const rules = (): string =>
+    network.node.run("nft list ruleset; ip -4 rule | sort; ip -6 rule | sort");
+
+  test(CONTROL, async () => {
+    for (const prober of pods) await prober.until(NODE_ROLE);
+    assert.notEqual(network.leaked().length, 0);
+  });
+
+  test("once the rules are there, before any agent, all are refused at once, kept connections too", async () => {
+    await intercept();
+    // What was on its way when the rules came.
+    await sleep(100);
+    network.forget();
+
+    for (const prober of pods) prober.forget();
+    for (const prober of pods.filter(({ place }) => place !== "flat")) await prober.until(REFUSED);
+    await sleep(1_000);
+
+    for (const prober of pods) {
+      const outcomes = [...prober.answers().values()].flat();
+      assert.ok(!outcomes.some((outcome) => AGENT.test(outcome) || NODE_ROLE.test(outcome)));
+    }
+  });
+
+  test("the node's own requests go where they went", async () => {
+    await using own = network.probe("node", [...ENDPOINTS, ...OTHER_PORTS]);
+    await own.until(NODE_ROLE);
+    assert.deepEqual(new Set([...own.answers().values()].flat()), new Set(["node-role"]));
+  });
+
+  test("an agent without NET_ADMIN gets their requests, routed and bridged, IPv4 and IPv6", async () => {
+    const without = ["setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"];
+    agent = startAgent([], without);
+    await everyServedPodGets(AGENT);
+    await stop("SIGTERM");
+  });
+
+  test("an agent that holds its rules gets them, is killed, and started again", async () => {
+    agent = startAgent(["--interception=nft"]);
+    await everyServedPodGets(AGENT);
+    await stop("SIGKILL");
+    await everyServedPodGets(REFUSED);
+    agent = startAgent(["--interception=nft"]);
+    await everyServedPodGets(AGENT);
+  });
+
+  test("a pod that comes later, on an interface of another name, is intercepted", async () => {
+    await network.addRouted("late", "veth9", 9);
+    const late = network.probe("late", ENDPOINTS);
+    pods.push(late);
+    await late.until(AGENT);
+  });
+
+  const faults = {
+    "the whole ruleset is flushed": "nft flush ruleset",
+    "the table is deleted": "nft delete table inet rolecall",
+    "the rules that refuse are flushed": "nft flush chain inet rolecall refuse",
+    "the rules that intercept are flushed": "nft flush chain inet rolecall intercept",
+    "the table of bridges is deleted": "nft delete table bridge rolecall",
+  };
+  for (const [fault, script] of Object.entries(faults)) {
+    test(`when ${fault}, it is repaired within a second`, async () => {
+      const whole = rules();
+      bridgesAreOpen = /flush ruleset|bridge/.test(script);
+      network.node.run(script);
+      const gone = performance.now();
+      while (rules() !== whole) {
+        assert.ok(performance.now() - gone < 1_000, rules());
+        await sleep(5);
+      }
+      await everyServedPodGets(AGENT);
+    });
+  }
+
+  test("when a routing rule is deleted, it is repaired within seconds", async () => {
+    const whole = rules();
+    network.node.run("ip -4 rule del pref 12; ip -6 rule del pref 12");
+    const gone = performance.now();
+    while (rules() !== whole) {
+      assert.ok(performance.now() - gone < 6_000, rules());
+      await sleep(50);
+    }
+  });
+
+  test("an agent with another port and interface takes over once it answers", async () => {
+    const next = startAgent(["--interception=nft", "--host-interface=!eth0"]);
+    await says(/interception rules are there/, next);
+    await says(/listening/, next);
+    await sleep(300);
+    const taken = rules();
+    assert.match(taken, /iifname != "eth0"/);
+    // The one before it lets them be, though they are not its own.
+    network.node.run("nft add table inet other; nft delete table inet other");
+    await sleep(300);
+    assert.equal(rules(), taken);
+    await stop("SIGTERM");
+    agent = next;
+    await everyServedPodGets(AGENT);
+  });
+
+  test("with an interface that pods don't come from, they are refused and not let through", async () => {
+    await stop("SIGTERM");
+    agent = startAgent(["--interception=nft", "--host-interface=docker0"]);
+    await says(/listening/);
+    while (!rules().includes("docker0")) await sleep(20);
+    await everyServedPodGets(REFUSED);
+    await stop("SIGTERM");
+  });
+
+  for (const [fence, script] of Object.entries({
+    "rules of nft": "ip -4 rule del pref 12; ip -6 rule del pref 12",
+    "routing rules": "nft flush ruleset",
+  })) {
+    test(`without an agent to repair anything, the ${fence} alone hold`, async () => {
+      await intercept();
+      bridgesAreOpen = script.includes("flush ruleset");
+      network.node.run(script);
+      for (const prober of pods) prober.forget();
+      // What routing prohibits is told at a limited rate.
+      await everyServedPodGets(fence === "routing rules" ? /EHOSTUNREACH|EACCES|silence/ : REFUSED);
+      await sleep(500);
+    });
+  }
+
+  test("they go only when that is asked for", async () => {
+    await intercept();
+    network.forget();
+    await everyServedPodGets(REFUSED);
+    assert.deepEqual(network.leaked(), []);
+
+    await intercept("--remove");
+
+    await everyServedPodGets(NODE_ROLE);
+    assert.doesNotMatch(rules(), /rolecall|prohibit|nop/);
+    network.forget();
+  });
+});
