@@ -61,7 +61,8 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
 
   const server = createServer({ noDelay: true }, take);
   try {
-    server.listen({ port, ...(host === undefined ? {} : { host }) });
+    // Two agents share the port for as long as one takes over from the other.
+    server.listen({ port, reusePort: true, ...(host === undefined ? {} : { host }) });
     await once(server, "listening");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
