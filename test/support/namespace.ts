@@ -48,7 +48,9 @@ export class Namespace implements AsyncDisposable {
 
   /** Starts a program in it, which is killed when the namespace is disposed of. */
   start(command: readonly string[], environment: Readonly<Record<string, string>> = {}): Inside {
-    const child = spawn("nsenter", this.#entering(...command), {
+    // It ends with the test, however that ends.
+    const bound = ["--pdeathsig=KILL", "nsenter", ...this.#entering(...command)];
+    const child = spawn("setpriv", bound, {
       stdio: ["ignore", "pipe", "pipe"],
       env: quietEnvironment(environment),
     });
