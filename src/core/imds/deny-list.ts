@@ -1,15 +1,13 @@
-/** Segments under which the metadata service keeps credentials, keys or user data. */
-const NEVER: ReadonlySet<string> = new Set([
-  "iam",
+/** Segments under which the metadata service keeps credentials, and what issues its tokens. */
+const NEVER: ReadonlySet<string> = new Set(["iam", "api", "token"]);
+/** How segments start under which it keeps credentials, keys or user data: more of the kind may come. */
+const NEVER_STARTS = [
   "security-credentials",
-  "security-credentials-extended",
   "identity-credentials",
   "user-data",
   "managed-ssh-keys",
   "public-keys",
-  "api",
-  "token",
-]);
+];
 
 /** All that paths of the metadata service consist of; anything else could be read in two ways. */
 const PLAIN = /^[\w+\-=.,:@/~]*$/;
@@ -26,5 +24,9 @@ export function isNeverAllowed(path: string): boolean {
   return path
     .toLowerCase()
     .split("/")
-    .some((segment) => NEVER.has(segment) || segment === ".." || segment === ".");
+    .some((segment) => isClosed(segment) || segment === ".." || segment === ".");
+}
+
+function isClosed(segment: string): boolean {
+  return NEVER.has(segment) || NEVER_STARTS.some((start) => segment.startsWith(start));
 }

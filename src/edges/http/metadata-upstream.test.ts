@@ -3,7 +3,7 @@ import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { FakeClock } from "#test/fake-clock.ts";
+import { FakeClock, settle } from "#test/fake-clock.ts";
 import { metadataUpstream } from "./metadata-upstream.ts";
 
 const never = new AbortController().signal;
@@ -63,6 +63,56 @@ describe("metadataUpstream", { timeout: 20_000 }, () => {
     assert.equal(asked.filter(({ url }) => url === "/a").length, 2);
   });
 
+  const constant = [
+    "/latest/meta-data/instance-id",
+    "/latest/meta-data/placement/region",
+    "/2021-07-15/meta-data/placement/availability-zone/",
+    "/latest/dynamic/instance-identity/document",
+  ];
+  for (const path of constant) {
+    test(`asks once for ${path}, which stays what it is, once it was told`, async () => {
+      const { clock, ask } = setUp();
+      answer = (_request, response) => response.writeHead(404).end();
+      assert.equal((await ask(path, never)).status, 404);
+      answer = (_request, response) => response.end("told");
+      await clock.advance(5_000);
+      for (let day = 0; day < 3; day += 1) {
+        assert.equal((await ask(path, never)).body, "told");
+        await clock.advance(86_400_000);
+      }
+      assert.equal(asked.filter(({ url }) => url === path).length, 2);
+    });
+  }
+
+  test("asks again at once after a failure of the service", async () => {
+    const { ask } = setUp();
+    answer = (_request, response) => response.writeHead(503).end();
+    assert.equal((await ask("/a", never)).status, 503);
+    answer = (_request, response) => response.end("well");
+    assert.equal((await ask("/a", never)).body, "well");
+  });
+
+  test("asks for a bounded number of paths at once, and keeps a bounded number", async () => {
+    const { ask } = setUp();
+    const waiting: (() => void)[] = [];
+    answer = (request, response) => void waiting.push(() => response.end(request.url));
+    const wanted = Array.from({ length: 33 }, (_, index) => ask(`/${index}`, never));
+    await assert.rejects(wanted[32] ?? assert.fail(), { code: "overloaded" });
+    while (waiting.length < 8) await settle();
+    answer = (request, response) => response.end(request.url);
+    for (const finish of waiting) finish();
+    assert.equal((await Promise.all(wanted.slice(0, 32))).length, 32);
+
+    for (let index = 100; index < 400; index += 1) await ask(`/${index}`, never);
+    asked.length = 0;
+    await ask("/399", never);
+    await ask("/100", never);
+    assert.deepEqual(
+      asked.filter(({ method }) => method === "GET").map(({ url }) => url),
+      ["/100"],
+    );
+  });
+
   test("keeps a caller that leaves from taking the answer away from others", async () => {
     const { ask } = setUp();
     const leaves = new AbortController();
@@ -85,9 +135,13 @@ describe("metadataUpstream", { timeout: 20_000 }, () => {
         response.write("half", () => response.destroy());
       },
     },
+    { name: "says nothing", answer: () => undefined },
     {
-      name: "says nothing",
-      answer: () => undefined,
+      name: "says it too slowly",
+      answer: (_request, response) => {
+        const drop = setInterval(() => response.write("x"), 100);
+        response.once("close", () => clearInterval(drop));
+      },
     },
   ];
   for (const failure of failures) {

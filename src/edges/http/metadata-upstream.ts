@@ -1,6 +1,7 @@
 import http from "node:http";
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
+import { isConstant } from "#core/imds/constant-path.ts";
 
 /** What the real metadata service answered. */
 export interface UpstreamAnswer {
@@ -21,20 +22,24 @@ export interface UpstreamOptions {
 const WITHIN_MS = 2_000;
 const BODY_MAX = 65_536;
 const SOCKETS_MAX = 8;
+/** Different paths that are asked for at once; a pod that wants more at a time wants no metadata. */
+const ASKING_MAX = 32;
 const CACHED_MS = 5_000;
 const CACHED_MAX = 256;
 const TOKEN_TTL_SECONDS = 21_600;
 
 /**
  * Requests of our own to the metadata service: GET, the given path, our token and nothing of the
- * client's. Answers are kept for a few seconds and equal questions share one request, since the
- * link-local services of a node are limited in packets.
+ * client's. Equal questions share one request, since the link-local services of a node are limited in
+ * packets, and answers are kept: for a few seconds, or for good where the value is constant. A failure
+ * of the service is not kept.
  *
- * Fails with `server_unavailable`.
+ * Fails with `server_unavailable`, and with `overloaded` beyond `ASKING_MAX` questions at once.
  */
 export function metadataUpstream({ endpoint, clock }: UpstreamOptions): AskUpstream {
   const agent = new http.Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
-  const cached = new Map<string, { until: number; answer: Promise<UpstreamAnswer> }>();
+  const cached = new Map<string, { until: number; readonly answer: Promise<UpstreamAnswer> }>();
+  let asking = 0;
 
   const ask = async (path: string): Promise<UpstreamAnswer> => {
     // A node that has no IMDSv2 refuses the PUT; then the first version is what there is.
@@ -48,17 +53,41 @@ export function metadataUpstream({ endpoint, clock }: UpstreamOptions): AskUpstr
     });
   };
 
+  /** What is kept of an answer, and for how long, once it is there. */
+  const keep = async (path: string): Promise<UpstreamAnswer> => {
+    asking += 1;
+    try {
+      const answer = await ask(path);
+      const known = cached.get(path);
+      if (answer.status >= 500) cached.delete(path);
+      else if (answer.status === 200 && isConstant(path) && known !== undefined) {
+        known.until = Number.POSITIVE_INFINITY;
+      }
+      return answer;
+    } catch (error) {
+      cached.delete(path);
+      throw error;
+    } finally {
+      asking -= 1;
+    }
+  };
+
   return async (path, signal) => {
     const now = clock.now();
     const known = cached.get(path);
     if (known !== undefined && known.until > now) return await known.answer;
     signal.throwIfAborted();
+    if (asking >= ASKING_MAX) {
+      throw new AppError(
+        "overloaded",
+        "The node's metadata service is asked for too much at once.",
+      );
+    }
     cached.delete(path);
     const [oldest] = cached.keys();
     if (cached.size >= CACHED_MAX && oldest !== undefined) cached.delete(oldest);
-    const answer = ask(path);
+    const answer = keep(path);
     cached.set(path, { until: now + CACHED_MS, answer });
-    answer.catch(() => cached.delete(path));
     return await answer;
   };
 }
@@ -71,7 +100,9 @@ function send(
   const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
   const fail = (cause: unknown): void =>
     reject(new AppError("server_unavailable", "the metadata service cannot be reached", { cause }));
-  const request = http.request(url, { agent, timeout: WITHIN_MS, ...options }, (response) => {
+  // In all, the wait for a socket included.
+  const signal = AbortSignal.timeout(WITHIN_MS);
+  const request = http.request(url, { agent, signal, ...options }, (response) => {
     let body = "";
     response.setEncoding("utf8");
     response.on("data", (text: string) => {
@@ -87,7 +118,6 @@ function send(
     );
     response.on("error", fail);
   });
-  request.on("timeout", () => request.destroy(new Error("no answer in time")));
   request.on("error", fail);
   request.end();
   return promise;
