@@ -3,7 +3,7 @@ import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { FakeClock, settle } from "#test/fake-clock.ts";
+import { FakeClock } from "#test/fake-clock.ts";
 import { metadataUpstream } from "./metadata-upstream.ts";
 
 const never = new AbortController().signal;
@@ -94,14 +94,9 @@ describe("metadataUpstream", { timeout: 20_000 }, () => {
 
   test("asks for a bounded number of paths at once, and keeps a bounded number", async () => {
     const { ask } = setUp();
-    const waiting: (() => void)[] = [];
-    answer = (request, response) => void waiting.push(() => response.end(request.url));
     const wanted = Array.from({ length: 33 }, (_, index) => ask(`/${index}`, never));
     await assert.rejects(wanted[32] ?? assert.fail(), { code: "overloaded" });
-    while (waiting.length < 8) await settle();
-    answer = (request, response) => response.end(request.url);
-    for (const finish of waiting) finish();
-    assert.equal((await Promise.all(wanted.slice(0, 32))).length, 32);
+    await Promise.all(wanted.slice(0, 32));
 
     for (let index = 100; index < 400; index += 1) await ask(`/${index}`, never);
     asked.length = 0;
