@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
  */
 const MAY_IMPORT: Readonly<Record<string, readonly RegExp[]>> = {
   "src/core": [],
-  "src/runtime": [/^src\/core/, /^node:/, /^prom-client$/, /^re2js$/],
+  "src/runtime": [/^src\/core/, /^node:/, /^re2js$/],
   "src/edges/aws": [/^src\/core/, /^@aws-sdk\/(?:client-sts|credential-providers)$/],
   "src/edges/crypto": [/^src\/core/, /^node:crypto$/],
   "src/edges/http": [/^src\/core/, /^node:(?:http|net|events)$/],

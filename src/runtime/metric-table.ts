@@ -174,6 +174,24 @@ const LIBRARY_METRICS = {
   },
 } as const satisfies Record<string, MetricDeclaration>;
 
+/** What every Prometheus client tells of its process. */
+const PROCESS_METRICS = {
+  process_cpu_seconds_total: {
+    type: "counter",
+    help: "Processor time that was used, in seconds.",
+    labels: [],
+  },
+  process_resident_memory_bytes: { type: "gauge", help: "Resident memory.", labels: [] },
+  process_virtual_memory_bytes: { type: "gauge", help: "Virtual memory.", labels: [] },
+  process_open_fds: { type: "gauge", help: "Open file descriptors.", labels: [] },
+  process_max_fds: { type: "gauge", help: "File descriptors that may be open.", labels: [] },
+  process_start_time_seconds: {
+    type: "gauge",
+    help: "When the process started, seconds since the Unix epoch.",
+    labels: [],
+  },
+} as const satisfies Record<string, MetricDeclaration>;
+
 /** Rolecall's own. */
 const ROLECALL_METRICS = {
   rolecall_build_info: {
@@ -288,10 +306,14 @@ const ROLECALL_METRICS = {
 } as const satisfies Record<string, MetricDeclaration>;
 
 /**
- * Every metric that a process exposes, besides `process_*` and `nodejs_*` of the client library.
- * `docs/reference/metrics.md` is generated from this table.
+ * Every metric that a process exposes. `docs/reference/metrics.md` is generated from this table.
  */
-export const METRICS = { ...KIAM_METRICS, ...LIBRARY_METRICS, ...ROLECALL_METRICS } as const;
+export const METRICS = {
+  ...KIAM_METRICS,
+  ...LIBRARY_METRICS,
+  ...PROCESS_METRICS,
+  ...ROLECALL_METRICS,
+} as const;
 
 /** The closed set of metrics. */
 export type MetricName = keyof typeof METRICS;

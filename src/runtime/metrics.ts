@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { MetricFamily } from "./metric-family.ts";
 import { METRICS, type MetricDeclaration, type MetricName } from "./metric-table.ts";
 
 type NameOf<Type extends MetricDeclaration["type"]> = {
@@ -26,46 +26,30 @@ export interface Metrics {
   /** Calls `update` before each scrape, for what is cheaper read than followed. */
   beforeScrape(update: () => void): void;
   /** The text of a scrape and its content type. */
-  expose(): Promise<{ readonly text: string; readonly contentType: string }>;
+  expose(): { readonly text: string; readonly contentType: string };
 }
+
+/** The text format that every version of Prometheus reads. */
+const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /** A registry of its own with every metric of the table; those without labels are there at 0. */
 export function createMetrics(): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const counters = new Map<string, Counter>();
-  const gauges = new Map<string, Gauge>();
-  const histograms = new Map<string, Histogram>();
+  const families = new Map<string, MetricFamily>();
+  for (const [name, declared] of Object.entries(METRICS)) {
+    families.set(name, new MetricFamily(name, declared));
+  }
+  const family = (name: MetricName): MetricFamily => families.get(name) as MetricFamily;
   const updates: (() => void)[] = [];
 
-  for (const [name, declared] of Object.entries<MetricDeclaration>(METRICS)) {
-    const shared = {
-      name,
-      help: declared.help,
-      labelNames: [...declared.labels],
-      registers: [registry],
-    };
-    switch (declared.type) {
-      case "counter":
-        counters.set(name, new Counter(shared));
-        break;
-      case "gauge":
-        gauges.set(name, new Gauge(shared));
-        break;
-      case "histogram":
-        histograms.set(name, new Histogram({ ...shared, buckets: [...(declared.buckets ?? [])] }));
-        break;
-    }
-  }
-
   return {
-    add: (name, labels, count = 1) => counters.get(name)?.inc(labels, count),
-    set: (name, labels, value) => gauges.get(name)?.set(labels, value),
-    observe: (name, labels, value) => histograms.get(name)?.observe(labels, value),
+    add: (name, labels, count = 1) => void (family(name).at(labels).value += count),
+    set: (name, labels, value) => void (family(name).at(labels).value = value),
+    observe: (name, labels, value) => family(name).observe(labels, value),
     beforeScrape: (update) => void updates.push(update),
-    expose: async () => {
+    expose() {
       for (const update of updates) update();
-      return { text: await registry.metrics(), contentType: registry.contentType };
+      const texts = Array.from(families.values(), (each) => each.expose());
+      return { text: texts.join(""), contentType: CONTENT_TYPE };
     },
   };
 }

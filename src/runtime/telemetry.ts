@@ -36,7 +36,7 @@ export function serveTelemetry(options: TelemetryOptions): Promise<Listener> {
     inFlight(1);
     try {
       metrics.set("rolecall_ready", {}, health().ready ? 1 : 0);
-      const { text, contentType } = await metrics.expose();
+      const { text, contentType } = metrics.expose();
       response.writeHead(200, { "content-type": contentType });
       response.end(text);
       metrics.add("promhttp_metric_handler_requests_total", { code: "200" });

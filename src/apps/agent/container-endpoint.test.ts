@@ -237,7 +237,7 @@ describe("containerEndpoint", { timeout: 30_000 }, () => {
     );
     assert.equal(served?.["pod"], "shop/cart");
     assert.equal(refused?.["pod"], undefined);
-    const told = world.lines.join("") + (await world.metrics.expose()).text;
+    const told = world.lines.join("") + world.metrics.expose().text;
     assert.match(told, /rolecall_container_responses_total\{code="401",reason="token_invalid"\} 2/);
     for (const part of [...token.split("."), ...foreign.split(".")]) {
       assert.ok(!told.includes(part.slice(0, 40)));

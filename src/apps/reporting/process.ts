@@ -1,5 +1,6 @@
 import type { Log } from "#runtime/log.ts";
 import type { Metrics } from "#runtime/metrics.ts";
+import { reportProcess } from "#runtime/process-metrics.ts";
 import { servePprof } from "#runtime/pprof.ts";
 import type { Address } from "#runtime/settings/setting.ts";
 import { serveTelemetry, type Health } from "#runtime/telemetry.ts";
@@ -25,6 +26,7 @@ export interface OpenProcessOptions extends Process {
 /** Opens the ports for operators that the settings ask for. */
 export async function openProcess(options: OpenProcessOptions): Promise<void> {
   const { settings, log, metrics, version, resources, health, sharedPorts: shared } = options;
+  reportProcess(metrics);
   metrics.set("rolecall_build_info", { version, runtime: process.version }, 1);
   if (settings.prometheusListenAddr !== undefined) {
     const address = settings.prometheusListenAddr;

@@ -47,7 +47,7 @@ describe("certificates that end", () => {
       problem: "expired",
     });
 
-    const { text } = await report.metrics.expose();
+    const { text } = report.metrics.expose();
     assert.match(text, /^grpc_client_tls_certificate_expiry_seconds 1800000000$/m);
     assert.match(text, /^grpc_client_tls_certificate_verify_error 1$/m);
     assert.match(text, /^grpc_client_tls_certificate_update_error 0$/m);
