@@ -15,7 +15,7 @@ const ROUNDS = 5;
 /** Enough to see that everything can be measured; the figures mean nothing. */
 const QUICK: Plan = {
   rounds: 1,
-  seconds: 0.05,
+  slice: { requests: 200 },
   loadRequests: 100,
   longRequests: 100,
   longChanges: 10,
@@ -71,7 +71,7 @@ async function bench(): Promise<number> {
     ? QUICK
     : {
         rounds,
-        seconds: 1,
+        slice: { seconds: 1 },
         loadRequests: 100_000,
         longRequests: values.long ? 10_000_000 : 500_000,
         longChanges: values.long ? 100_000 : 5_000,

@@ -10,14 +10,15 @@ const PER_SECOND = 1_000;
 /** Latency while the feed brings 1 000 changes a second, compared with a quiet feed. */
 export async function changes(world: World, plan: Plan): Promise<readonly Row[]> {
   const { agent, client, feed, requests } = world;
+  const shape = atFixedRate(plan);
   const load = (): Promise<Slice> =>
-    slice(client, { process: agent, requests: requests.v1 }, atFixedRate(plan));
+    slice(client, { process: agent, requests: requests.v1 }, shape);
   const contenders: readonly Contender<Slice>[] = [
     { name: "quiet", measure: load },
     {
       name: "changes",
       measure: async () => {
-        const changing = feed.change(PER_SECOND * plan.seconds, PER_SECOND);
+        const changing = feed.change((shape.requests / shape.perSecond) * PER_SECOND, PER_SECOND);
         const measured = await load();
         await changing;
         return measured;

@@ -13,14 +13,14 @@ const P99 = { name: "p99", unit: "µs", of: (slice: { p99Us: number }) => slice.
 
 /** 32 connections that are kept: how many requests, and what each costs. */
 export async function keepAlive(world: World, plan: Plan): Promise<readonly Row[]> {
-  const shape = { mode: "keep", connections: 32, seconds: plan.seconds } as const;
+  const shape = { mode: "keep", connections: 32, ...plan.slice } as const;
   const measured = await compare(world, plan, subjects(world, "v1", "v2"), shape);
   return [...rowsOf("keep-alive", RATE, measured), ...rowsOf("keep-alive", CPU, measured)];
 }
 
 /** A new connection for each request, 16 at a time. */
 export async function connect(world: World, plan: Plan): Promise<readonly Row[]> {
-  const shape = { mode: "close", connections: 16, seconds: plan.seconds } as const;
+  const shape = { mode: "close", connections: 16, ...plan.slice } as const;
   const measured = await compare(world, plan, subjects(world, "v1Closing", "v2Closing"), shape);
   return [...rowsOf("connect", RATE, measured), ...rowsOf("connect", CPU, measured)];
 }
@@ -32,9 +32,10 @@ export async function fixedRate(world: World, plan: Plan): Promise<readonly Row[
 }
 
 /** The shape of every row about latency. */
-export function atFixedRate({ seconds }: Plan) {
+export function atFixedRate({ slice }: Plan) {
   const perSecond = 5_000;
-  return { mode: "rate", connections: 10, perSecond, requests: perSecond * seconds } as const;
+  const requests = "requests" in slice ? slice.requests : perSecond * slice.seconds;
+  return { mode: "rate", connections: 10, perSecond, requests } as const;
 }
 
 function subjects(

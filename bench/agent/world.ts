@@ -20,8 +20,8 @@ import { exchange, v1Request, v2Tokens } from "./requests.ts";
 /** How much is measured. */
 export interface Plan {
   readonly rounds: number;
-  /** How long each measurement of a round is. */
-  readonly seconds: number;
+  /** How long each measurement of a round is: either of them. */
+  readonly slice: { readonly seconds: number } | { readonly requests: number };
   /** Requests after which memory is looked at; a tenth as many new connections come on top. */
   readonly loadRequests: number;
   /** Requests and changes of pods after which memory is compared with that after the first 10 000. */

@@ -47,7 +47,7 @@ export interface LoadClient {
   send(port: number, requests: string, shape: Shape): Promise<Loaded>;
 }
 
-const PAUSE_MS = 60_000;
+const GRACE_MS = 30_000;
 
 /** Compiles the client into `folder`, which it keeps its files in. */
 export async function loadClient(folder: string, sources: Sources): Promise<LoadClient> {
@@ -68,10 +68,7 @@ export async function loadClient(folder: string, sources: Sources): Promise<Load
         sources.first,
         String(sources.count),
       ]);
-      const { stdout } = await promisify(execFile)(client, parameters, {
-        timeout: timeoutMs(shape),
-        killSignal: "SIGKILL",
-      });
+      const stdout = await outputOf(client, parameters, timeoutMs(shape));
       const { failed, firstFailure, ...loaded } = JSON.parse(stdout) as Loaded & {
         readonly failed: number;
         readonly firstFailure: string;
@@ -84,7 +81,23 @@ export async function loadClient(folder: string, sources: Sources): Promise<Load
   };
 }
 
+/** What the client says; throws what it complains of. */
+async function outputOf(
+  client: string,
+  parameters: readonly string[],
+  timeout: number,
+): Promise<string> {
+  try {
+    const options = { timeout, killSignal: "SIGKILL" } as const;
+    return (await promisify(execFile)(client, parameters, options)).stdout;
+  } catch (cause) {
+    const { killed, stderr } = cause as { readonly killed: boolean; readonly stderr: string };
+    const why = killed ? `no end within ${timeout} ms` : stderr.trim();
+    throw new Error(why, { cause });
+  }
+}
+
 /** Beyond it the server has stalled: 1 000 requests a second are expected of everyone. */
 function timeoutMs({ seconds, requests = 0 }: Shape): number {
-  return PAUSE_MS + (seconds === undefined ? requests : seconds * 1_000);
+  return GRACE_MS + (seconds === undefined ? requests : seconds * 1_000);
 }
