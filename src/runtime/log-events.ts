@@ -235,6 +235,31 @@ export const LOG_EVENTS = {
     message: "agent was too slow and starts over",
     help: "An agent read so slowly that it gets a snapshot instead of all that it missed.",
   },
+  feed_in_sync: {
+    level: "info",
+    message: "follows its node at a server",
+    help: "The agent is told of its node's pods by this server, and knows all of them.",
+  },
+  feed_lost: {
+    level: "warn",
+    message: "lost its node's feed",
+    help: "A server's feed ended or fell silent; what is held goes on being served, and another server is followed.",
+  },
+  feed_failed: {
+    level: "info",
+    message: "cannot follow its node at a server",
+    help: "A server is not ready, or ended the feed before it was in sync; another one is tried. Said once for each connection.",
+  },
+  feed_draining: {
+    level: "info",
+    message: "server asks to be left",
+    help: "A server is about to stop; the agent stays until another one's feed is in sync.",
+  },
+  feed_unoffered: {
+    level: "info",
+    message: "servers have no node feed",
+    help: "They are Kiam's, or older than the feed: the agent asks them about each pod instead.",
+  },
   tls_reloaded: {
     level: "info",
     message: "TLS certificate updated",

@@ -267,6 +267,21 @@ const ROLECALL_METRICS = {
     help: "Node feeds that agents began to follow at the server, by what they got: snapshot, resumed (only what had changed).",
     labels: ["from"],
   },
+  rolecall_feed_in_sync: {
+    type: "gauge",
+    help: "1 while the agent follows its node at a server, 0 while it is looking for one or asks instead.",
+    labels: [],
+  },
+  rolecall_feed_moves_total: {
+    type: "counter",
+    help: "Times the agent came to be in sync at a server, the first one counted.",
+    labels: [],
+  },
+  rolecall_feed_losses_total: {
+    type: "counter",
+    help: "Times a feed that the agent followed ended or fell silent.",
+    labels: [],
+  },
   rolecall_feed_resyncs_total: {
     type: "counter",
     help: "Agents that took so long to read that they got a snapshot anew.",

@@ -39,13 +39,14 @@ export function fedCredentials(accessKeyId: string, expiresAt: number): Credenti
   };
 }
 
-/** Commits the changes as one batch of the epoch. */
+/** Commits the changes as one batch of the epoch; the first one is a snapshot. */
 export function feed(
   table: PodTable,
   changes: readonly FeedChange[],
   { epoch = "epoch-1", revision = 1 } = {},
 ): void {
   const batch = new FeedBatch();
+  if (table.position === undefined) batch.add({ type: "snapshot" });
   for (const change of changes) batch.add(change);
   table.commit(batch, { type: "in-sync", position: { epoch, revision }, baseArn: BASE_ARN });
 }

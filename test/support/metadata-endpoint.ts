@@ -7,7 +7,8 @@ import { Secret } from "#core/secret.ts";
 import type { RoleArn } from "#core/role/role-arn.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import { metadataEndpoint } from "#apps/agent/metadata-endpoint.ts";
-import type { AnsweredEvent, KnownPod } from "#apps/agent/metadata-request.ts";
+import type { AnsweredEvent } from "#apps/agent/metadata-request.ts";
+import type { KnownPod } from "#core/feed/node-table.ts";
 import { type HttpListener, serveHttp } from "#edges/http/server.ts";
 import { FakeClock } from "./fake-clock.ts";
 
@@ -43,6 +44,8 @@ export interface EndpointWorldOptions {
 export interface EndpointWorld extends AsyncDisposable {
   role: string | AppError;
   credentials: Credentials | AppError;
+  /** Why the pod may not have its role. */
+  refusal: AppError | undefined;
   server: string | AppError;
   upstream: string | AppError;
   /** What is known of the only pod. */
@@ -67,6 +70,7 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
   const told = {
     role: ROLE as string | AppError,
     credentials: CREDENTIALS as Credentials | AppError,
+    refusal: undefined as AppError | undefined,
     server: "ok" as string | AppError,
     upstream: "upstream" as string | AppError,
     pod: { uid: "uid-1", requireImdsv2: false, roleArn: ROLE_ARN } as KnownPod,
@@ -86,9 +90,15 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
           told.addresses.push(address);
           return orThrow(told.role);
         },
+        listedRole: async (address) => {
+          told.addresses.push(address);
+          if (told.refusal !== undefined) throw told.refusal;
+          return orThrow(told.role);
+        },
         credentials: async (address, role) => {
           told.addresses.push(address);
           if (role !== ROLE) throw new AppError("role_mismatch", "another role");
+          if (told.refusal !== undefined) throw told.refusal;
           return orThrow(told.credentials);
         },
       },

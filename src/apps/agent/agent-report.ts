@@ -1,7 +1,8 @@
-import type { NodeTableEvent } from "#core/feed/node-table.ts";
+import type { AskedTableEvent } from "#core/feed/asked-table.ts";
+import type { AnswerSource } from "#core/feed/node-table.ts";
 import type { DisputeEvent } from "#core/feed/places.ts";
 import type { InterceptionEvent } from "#edges/linux/interception-rules.ts";
-import type { KiamClientEvent } from "#edges/rpc/rpc-event.ts";
+import type { FollowerEvent, KiamClientEvent } from "#edges/rpc/rpc-event.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import type { Log } from "#runtime/log.ts";
 import type { Metrics } from "#runtime/metrics.ts";
@@ -16,10 +17,12 @@ export function agentReport(log: Log, metrics: Metrics) {
   const rpc = { side: "client", log, metrics } as const;
   return {
     tls: (event: TlsFilesEvent) => reportTls(rpc, event),
-    table: (event: NodeTableEvent) => {
+    asked: (event: AskedTableEvent) => {
       if (event.type !== "held-served") return;
       metrics.add("rolecall_node_table_answers_total", { source: "held" });
     },
+    answer: (source: AnswerSource) => metrics.add("rolecall_node_table_answers_total", { source }),
+    feed: (event: FollowerEvent) => reportFeed(log, metrics, event),
     places: ({ between, address, reason }: DisputeEvent) => {
       metrics.add("rolecall_address_disputes_total", { between });
       log.say("address_disputed", { addr: address, reason });
@@ -49,6 +52,28 @@ export function agentReport(log: Log, metrics: Metrics) {
       }
     },
   };
+}
+
+function reportFeed(log: Log, metrics: Metrics, event: FollowerEvent): void {
+  switch (event.type) {
+    case "feed_in_sync":
+      metrics.add("rolecall_feed_moves_total", {});
+      log.say("feed_in_sync", { server: event.server });
+      break;
+    case "feed_lost":
+      metrics.add("rolecall_feed_losses_total", {});
+      log.say("feed_lost", { server: event.server, reason: event.reason });
+      break;
+    case "feed_failed":
+      log.say("feed_failed", { server: event.server, reason: event.reason });
+      break;
+    case "feed_draining":
+      log.say("feed_draining", { server: event.server });
+      break;
+    case "feed_unoffered":
+      log.say("feed_unoffered");
+      break;
+  }
 }
 
 function reportAnswer(log: Log, metrics: Metrics, event: AnsweredEvent): void {

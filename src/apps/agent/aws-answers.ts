@@ -9,11 +9,12 @@ import {
   textAnswer,
   tokenAnswer,
 } from "#core/imds/answers.ts";
+import type { KnownPod } from "#core/feed/node-table.ts";
 import { isNeverAllowed } from "#core/imds/deny-list.ts";
 import { parsePath, queryValue, routeOf } from "#core/imds/path.ts";
 import { parseTtl } from "#core/imds/token.ts";
 import { httpStatus } from "#edges/http/status.ts";
-import type { EndpointParts, HandlerLabel, KnownPod, MetadataRequest } from "./metadata-request.ts";
+import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
 
 /** An answer and what is told of it. */
 export interface Answered {
@@ -50,7 +51,9 @@ export async function answerAsAws(
   }
   switch (route.to) {
     case "role-list":
-      return guard("roleName", path, parts, () => listRole(request, parts));
+      return guard("roleName", path, parts, async () =>
+        textAnswer(200, await parts.table.listedRole(request.address, request.signal)),
+      );
     case "credentials":
       return guard("credentials", path, parts, () => giveCredentials(route, request, parts));
     case "iam-info":
@@ -58,21 +61,6 @@ export async function answerAsAws(
     case "other":
       return proxy(path, request, parts);
   }
-}
-
-/** A role is only listed when its credentials may be had: a list that leads to 404 makes loops. */
-async function listRole(
-  { address, signal }: MetadataRequest,
-  { table }: EndpointParts,
-): Promise<MetadataAnswer> {
-  const role = await table.role(address, signal);
-  try {
-    await table.credentials(address, role, signal);
-  } catch (error) {
-    const failure = AppError.from(error);
-    if (httpStatus(failure.code) === 404) throw failure;
-  }
-  return textAnswer(200, role);
 }
 
 async function giveCredentials(

@@ -1,5 +1,3 @@
-import type { AppError } from "#core/errors.ts";
-import { NodeTable } from "#core/feed/node-table.ts";
 import { Places } from "#core/feed/places.ts";
 import { Tokens } from "#core/imds/token.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
@@ -14,7 +12,7 @@ import { compileRe2 } from "#runtime/re2-engine.ts";
 import { type Run, run } from "#runtime/run.ts";
 import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
-import { type Task, together } from "#runtime/together.ts";
+import { together } from "#runtime/together.ts";
 import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
@@ -23,8 +21,7 @@ import { imdsTokenKeys } from "./imds-token-keys.ts";
 import { intercept } from "./intercept.ts";
 import { metadataEndpoint } from "./metadata-endpoint.ts";
 import type { AgentSettings } from "./settings.ts";
-
-const SWEEP_EVERY_MS = 30_000;
+import { wayOfData } from "./way-of-data.ts";
 
 /** `rolecall agent`: runs until it is told to stop. */
 export function main(settings: AgentSettings, context: CommandContext): Promise<number> {
@@ -78,13 +75,14 @@ async function serve(
     kernel: new KernelPlaces({ clock, signal }),
     observe: report.places,
   });
-  const podAt = async (address: string): Promise<string | undefined> =>
-    (await places.ownerOf(address)).record?.podUid;
-  const table = new NodeTable({
-    ask: servers,
-    podAt,
+  const { table, pods, isInSync, unreadiness, ...way } = wayOfData({
+    node: settings.nodeName,
+    version,
+    servers,
+    places,
     clock,
-    observe: report.table,
+    random,
+    report,
   });
   const tokenKeys = resources.use(imdsTokenKeys({ tls, clock }));
   const endpoint = resources.use(
@@ -93,12 +91,7 @@ async function serve(
       clock,
       handler: metadataEndpoint({
         table,
-        podAt: async (address) => ({
-          // A disputed address has no pod; whatever it asks the table for is refused.
-          uid: await podAt(address).catch(() => undefined),
-          requireImdsv2: false,
-          roleArn: undefined,
-        }),
+        podAt: (address) => table.known(address),
         tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
         upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
         allow: compileRe2(settings.allowRouteRegexp),
@@ -115,7 +108,10 @@ async function serve(
   log.say("listening", { port: endpoint.port });
   await interception.takeOver(signal);
 
-  let unreachable: string | undefined = "no server has answered yet";
+  metrics.beforeScrape(() => {
+    metrics.set("rolecall_pods", {}, pods.size);
+    metrics.set("rolecall_feed_in_sync", {}, isInSync() ? 1 : 0);
+  });
   await openProcess({
     settings,
     log,
@@ -123,31 +119,18 @@ async function serve(
     version,
     resources,
     sharedPorts: true,
-    health: () => ({
-      live: true,
-      ready: unreachable === undefined,
-      reasons: unreachable === undefined ? [] : [unreachable],
-    }),
+    health: () => {
+      const reason = unreadiness();
+      return {
+        live: true,
+        ready: reason === undefined,
+        reasons: reason === undefined ? [] : [reason],
+      };
+    },
   });
 
-  const watchServers: Task = async (stop) => {
-    for (;;) {
-      unreachable = await servers.health(stop).then(
-        () => undefined,
-        (error: AppError) => servers.lastError ?? error.message,
-      );
-      await clock.sleep(unreachable === undefined ? 5_000 : 500, stop);
-    }
-  };
-  const sweep: Task = async (stop) => {
-    for (;;) {
-      await clock.sleep(SWEEP_EVERY_MS, stop);
-      table.sweep();
-    }
-  };
   await together(signal, [
-    watchServers,
-    sweep,
+    way.run,
     (stop) => warnOfExpiry({ side: "client", log, metrics }, () => tls.expiresAt, clock, stop),
     ...interception.tasks,
   ]);

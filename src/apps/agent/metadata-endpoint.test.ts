@@ -84,9 +84,9 @@ for (const { host, skip } of WAYS_IN) {
     });
 
     test("does not list a role whose credentials are refused", async () => {
-      world.credentials = new AppError("namespace_forbids", "why");
+      world.refusal = new AppError("namespace_forbids", "why");
       assert.equal((await ask(`${LIST}/`)).status, 404);
-      world.credentials = CREDENTIALS;
+      world.refusal = undefined;
     });
 
     for (const what of ["security-credentials", "security-credentials-extended"]) {

@@ -1,8 +1,7 @@
-import type { NodeTable } from "#core/feed/node-table.ts";
+import type { KnownPod, NodeTable } from "#core/feed/node-table.ts";
 import type { Tokens } from "#core/imds/token.ts";
 import type { Clock } from "#core/clock.ts";
 import type { AppError } from "#core/errors.ts";
-import type { RoleArn } from "#core/role/role-arn.ts";
 import type { HttpHeaders } from "#edges/http/http-message.ts";
 import type { AskUpstream } from "#edges/http/metadata-upstream.ts";
 
@@ -34,19 +33,9 @@ export interface MetadataRequest {
   readonly signal: AbortSignal;
 }
 
-/** What the agent knows of the pod at an address without asking anybody. */
-export interface KnownPod {
-  /** Undefined while it is not known whose the address is. */
-  readonly uid: string | undefined;
-  /** Whether its namespace asks for session tokens. */
-  readonly requireImdsv2: boolean;
-  /** The role that it was granted; undefined without a grant, or where the server names no ARN. */
-  readonly roleArn: RoleArn | undefined;
-}
-
 /** What answers are made of. */
 export interface EndpointParts {
-  readonly table: Pick<NodeTable, "role" | "credentials">;
+  readonly table: Pick<NodeTable, "role" | "listedRole" | "credentials">;
   readonly podAt: (address: string) => Promise<KnownPod>;
   readonly tokens: Pick<Tokens, "issue" | "isValid">;
   readonly upstream: AskUpstream;

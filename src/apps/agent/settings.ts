@@ -39,6 +39,13 @@ export const AGENT_SETTINGS = {
     section: "Metadata endpoint",
     help: "Answer with Kiam's status codes, bodies and timing instead of AWS's.",
   },
+  "node-name": {
+    kind: "string",
+    default: "",
+    environment: "NODE_NAME",
+    section: "Node",
+    help: "The node's name in Kubernetes (spec.nodeName). Servers tell the agent of this node's pods as soon as anything changes; without it the agent asks them about each pod, as Kiam's does.",
+  },
   "cni-results": {
     kind: "string",
     default: "/var/lib/cni/results",

@@ -67,6 +67,7 @@ export async function startWorld(resources: AsyncDisposableStack): Promise<World
         ...tls,
         `--port=${port}`,
         "--host=127.0.0.1",
+        `--node-name=${name}`,
         `--server-address=localhost:${rpcPort}`,
         "--allow-route-regexp=.*",
         `--metadata-endpoint=${nodeMetadata.url}`,

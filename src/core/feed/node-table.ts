@@ -1,268 +1,222 @@
 import type { Clock } from "../clock.ts";
-import { AppError, type ErrorCode } from "../errors.ts";
+import { AppError } from "../errors.ts";
+import { ownerOfAddress } from "../pod/address-owner.ts";
+import { refusedRequest } from "../policy/decide-grant.ts";
+import { resolveRole } from "../role/resolve-role.ts";
+import type { RoleArn } from "../role/role-arn.ts";
 import { areAlive, type Credentials } from "../session/credentials.ts";
+import type { FedPod } from "./fed-pod.ts";
 import { Flights } from "./flights.ts";
-import { HeldAnswers, type Owner } from "./held-answers.ts";
+import type { Places } from "./places.ts";
 import type { PodAnswers } from "./pod-answers.ts";
+import type { PodTable } from "./pod-table.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
-/** The UID of the pod that the node itself gave an address to; undefined where the node can't tell. */
-export type PodAt = (address: string) => Promise<string | undefined>;
-
-/** What the table did that somebody may count or log. */
-export type NodeTableEvent =
-  | {
-      readonly type: "held-served";
-      readonly what: "role" | "credentials";
-      readonly address: string;
-    }
-  | { readonly type: "evicted"; readonly address: string };
-
-/** Spans are milliseconds. */
-export interface NodeTableOptions {
-  readonly ask: PodAnswers;
-  readonly clock: Clock;
-  /** What the node knows by itself; nothing when absent. */
-  readonly podAt?: PodAt;
-  /** How long a checked answer is served without asking again. With one call: below a second. */
-  readonly freshMs?: number;
-  /** How long a pod that nobody knows yet is waited for. */
-  readonly holdMs?: number;
-  /** The longest that one question may take, whatever the server does. */
-  readonly askMaxMs?: number;
-  readonly addressesMax?: number;
-  readonly waitingPerAddressMax?: number;
-  readonly observe?: (event: NodeTableEvent) => void;
+/** What the agent knows of the pod at an address without asking anybody. */
+export interface KnownPod {
+  /** Undefined while it is not known whose the address is. */
+  readonly uid: string | undefined;
+  /** Whether its namespace asks for session tokens. */
+  readonly requireImdsv2: boolean;
+  /** The role that it was granted; undefined without a grant, or where no feed names its ARN. */
+  readonly roleArn: RoleArn | undefined;
 }
 
-/** After a server was found away: how long what is held is served without waiting for it. */
-const AWAY_MS = 1_000;
-/** A server that says nothing for this long is not waited for when an answer is held: clients leave at 500 ms. */
-const SILENT_MS = 200;
-const REASK_FIRST_MS = 50;
-const REASK_MOST_MS = 100;
+/** Where an answer came from: the feed, what a lost feed left behind, or a server that was asked. */
+export type AnswerSource = "memory" | "held" | "server";
 
-/** The server could not decide: what it decided before stays true while the credentials live. */
-const UNDECIDED: ReadonlySet<ErrorCode> = new Set([
-  "server_unavailable",
-  "not_ready",
-  "overloaded",
-  "sts_unavailable",
-  "sts_throttled",
-  "kubernetes_unavailable",
-  "internal",
-]);
-/** Refusals that are about the pod, so that nothing held for its address may remain. */
-const ABOUT_POD: ReadonlySet<ErrorCode> = new Set([
-  "pod_not_found",
-  "pod_ambiguous",
-  "host_network",
-  "no_role",
-]);
+export interface NodeTableOptions {
+  readonly pods: PodTable;
+  readonly isInSync: () => boolean;
+  /** What the node itself says of an address. It comes before what any server says. */
+  readonly places: Pick<Places, "ownerOf" | "confirm">;
+  /** A server, asked about an address that the feed does not know. */
+  readonly server: PodAnswers;
+  /** What answers while there is no feed: never was one, or the servers have none. */
+  readonly asked: PodAnswers;
+  readonly clock: Clock;
+  readonly observe?: (source: AnswerSource) => void;
+}
+
+/** Kubernetes may be telling of the pod, its address or its namespace just now: how long that is waited for. */
+const HOLD_MS = 400;
+/** How long credentials that the server is getting are waited for, the wait for the pod included. */
+const SESSION_MS = 700;
+const WAITING_PER_OWNER_MAX = 32;
+const WAITING_MAX = 1_024;
+/** The longest that one question to a server may take. */
+const ASK_MS = 2_000;
 
 /**
- * The agent's picture of its node: address → role and credentials, as the server last confirmed.
+ * Whose an address is and what its pod gets: what endpoints ask.
  *
- * An answer confirmed within `freshMs` comes from memory; an older one is confirmed first, by one
- * call for all who wait. A definite answer replaces or removes what is held. While no server can
- * decide, what is held is served until the credentials expire, never after.
+ * The feed answers from memory, a server is asked only about an address that it does not know. Whatever
+ * answers, the node itself says first whose the address is now (design invariant 2).
  */
 export class NodeTable {
-  readonly #ask: PodAnswers;
-  readonly #clock: Clock;
-  readonly #podAt: PodAt;
-  readonly #holdMs: number;
-  readonly #observe: (event: NodeTableEvent) => void;
-  readonly #held: HeldAnswers;
+  readonly #options: NodeTableOptions;
+  readonly #waiting: WaitingRoom;
   readonly #flights: Flights;
-  #awayAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: NodeTableOptions) {
-    this.#ask = options.ask;
-    this.#clock = options.clock;
-    this.#podAt = options.podAt ?? (async () => undefined);
-    this.#holdMs = options.holdMs ?? 400;
-    this.#observe = options.observe ?? (() => {});
-    this.#held = new HeldAnswers({
-      clock: options.clock,
-      freshMs: options.freshMs ?? 500,
-      addressesMax: options.addressesMax ?? 4_096,
-      onEvicted: (address) => this.#observe({ type: "evicted", address }),
+    const { clock, pods } = options;
+    this.#options = options;
+    this.#waiting = new WaitingRoom({
+      clock,
+      onNews: (listener) => pods.onCommit(listener),
+      patienceMs: {
+        pod_not_found: HOLD_MS,
+        pod_ambiguous: HOLD_MS,
+        namespace_unknown: HOLD_MS,
+        not_ready: SESSION_MS,
+      },
+      perOwnerMax: WAITING_PER_OWNER_MAX,
+      allMax: WAITING_MAX,
     });
     this.#flights = new Flights({
-      clock: options.clock,
-      longestMs: options.askMaxMs ?? 5_000,
-      waitingPerOwnerMax: options.waitingPerAddressMax ?? 128,
+      clock,
+      longestMs: ASK_MS,
+      waitingPerOwnerMax: WAITING_PER_OWNER_MAX,
     });
   }
 
   /**
    * The role of the pod at an address, as its annotation names it.
    *
-   * @throws {AppError} the server's refusal; `no_role` when the annotation is empty.
+   * @throws {AppError} why there is none; one that is retryable where that may pass.
    */
-  async role(address: string, signal: AbortSignal): Promise<string> {
-    return this.#answer({
-      address,
-      signal,
-      key: "role",
-      what: "role",
-      held: () => this.#held.role(address),
-      isFresh: () => this.#held.isRoleFresh(address),
-      ask: (podUid, within) => this.#askRole({ address, podUid }, within),
+  role(address: string, signal: AbortSignal): Promise<string> {
+    return this.#answer(address, signal, "role", roleOf, (ask, podUid, within) =>
+      ask.role(address, within, podUid),
+    );
+  }
+
+  /**
+   * As `role`, but only where its credentials may be had as far as is known: a list that leads to a
+   * refusal makes clients ask in circles. Does not wait for STS.
+   *
+   * @throws {AppError} as `credentials`
+   */
+  async listedRole(address: string, signal: AbortSignal): Promise<string> {
+    const listed = (pod: FedPod): string => {
+      const role = roleOf(pod);
+      if (pod.grant.outcome === "refused") throw new AppError(pod.grant.code, pod.grant.reason);
+      return role;
+    };
+    return this.#answer(address, signal, "listed", listed, async (ask, podUid, within) => {
+      const role = await ask.role(address, within, podUid);
+      try {
+        await ask.credentials(address, role, within, podUid);
+      } catch (error) {
+        const { code, retryable } = AppError.from(error);
+        // What STS refuses is told with the credentials, where it has a form of its own.
+        if (!retryable && code !== "sts_denied") throw error;
+      }
+      return role;
     });
   }
 
   /**
    * Credentials of `role` for the pod at an address. They are alive when they are returned.
    *
-   * @throws {AppError} the server's refusal, or `server_unavailable` when nothing alive is held.
+   * @throws {AppError} why there are none; one that is retryable where that may pass.
    */
-  async credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
-    return this.#answer({
-      address,
-      signal,
-      key: `credentials ${role}`,
-      what: "credentials",
-      held: () => this.#held.credentials(address, role),
-      isFresh: () => this.#held.areCredentialsFresh(address, role),
-      ask: (podUid, within) => this.#askCredentials({ address, podUid }, role, within),
-    });
-  }
-
-  /** Forgets what can no longer be served. To be called now and then, a minute apart or so. */
-  sweep(): void {
-    this.#held.sweep();
-  }
-
-  /** How many addresses are held. */
-  get size(): number {
-    return this.#held.size;
-  }
-
-  async #answer<T>(question: Question<T>): Promise<T> {
-    const { address, signal, what } = question;
-    const podUid = await this.#podAt(address);
-    this.#held.leaveTo({ address, podUid });
-    const before = question.held();
-    if (before !== undefined && question.isFresh()) return before;
-
-    const key = `${address} ${podUid ?? ""} ${question.key}`;
-    const asking = this.#flights.join<T>(address, key, signal, (within) =>
-      question.ask(podUid, within),
+  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
+    const given = (pod: FedPod): Credentials => this.#credentialsOf(pod, role);
+    return this.#answer(address, signal, `credentials ${role}`, given, (ask, podUid, within) =>
+      ask.credentials(address, role, within, podUid),
     );
-    if (before !== undefined && this.#clock.now() - this.#awayAt < AWAY_MS) {
-      // Confirmed in the background: a dead server must not cost every request its timeout.
-      asking.catch(() => {});
-      this.#observe({ type: "held-served", what, address });
-      return before;
-    }
+  }
+
+  /** What is known of the pod at an address now. Waits for nothing and never throws. */
+  async known(address: string): Promise<KnownPod> {
     try {
-      return before === undefined ? await asking : await this.#orHeld(asking, question);
-    } catch (error) {
-      if (!(error instanceof AppError) || !UNDECIDED.has(error.code)) throw error;
-      // Looked up again: the credentials may have expired, or been taken away, while it was asked.
-      const after = question.held();
-      if (after === undefined) throw error;
-      this.#observe({ type: "held-served", what, address });
-      return after;
+      const { uid, requireImdsv2, grant } = await this.#podAt(address);
+      const roleArn = grant.outcome === "granted" ? grant.roleArn : undefined;
+      return { uid, requireImdsv2, roleArn };
+    } catch {
+      const uid = await this.#recordedAt(address).catch(() => undefined);
+      return { uid, requireImdsv2: false, roleArn: undefined };
     }
   }
 
-  /** What the server says, or what is held when it says nothing for too long. */
-  async #orHeld<T>(asking: Promise<T>, { held, what, address }: Question<T>): Promise<T> {
-    const done = new AbortController();
-    const silent = this.#clock.sleep(SILENT_MS, done.signal).then(
-      () => {
-        const after = held();
-        if (after === undefined) return asking;
-        this.#observe({ type: "held-served", what, address });
-        return after;
-      },
-      () => asking,
-    );
+  /** The way of one request: the node says whose the address is, the feed what its pod gets. */
+  async #answer<T>(
+    address: string,
+    signal: AbortSignal,
+    what: string,
+    read: (pod: FedPod) => T,
+    ask: (from: PodAnswers, podUid: string | undefined, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { pods, isInSync, asked, server, observe } = this.#options;
+    if (pods.position === undefined) return ask(asked, await this.#recordedAt(address), signal);
     try {
-      return await Promise.race([asking, silent]);
-    } finally {
-      done.abort(new Error("answered"));
-      // The later of the two may still fail, and nobody waits for it.
-      asking.catch(() => {});
-      silent.catch(() => {});
-    }
-  }
-
-  async #askRole(owner: Owner, signal: AbortSignal): Promise<string> {
-    const { address, podUid } = owner;
-    try {
-      const ask = (): Promise<string> => this.#ask.role(address, signal, podUid);
-      const { answer: name, askedAt } = await this.#untilKnown(address, ask, signal);
-      if (name === "") throw new AppError("no_role", "The pod names no role.");
-      this.#awayAt = Number.NEGATIVE_INFINITY;
-      this.#held.holdRole(owner, name, askedAt);
-      return name;
+      const answer = await this.#waiting.firstAnswer(
+        address,
+        async () => read(await this.#podAt(address)),
+        signal,
+      );
+      observe?.(isInSync() ? "memory" : "held");
+      return answer;
     } catch (error) {
-      const refusal = this.#noted(error);
-      if (!UNDECIDED.has(refusal.code)) this.#held.forget(address);
-      throw refusal;
+      if (AppError.from(error).code !== "pod_not_found") throw error;
     }
-  }
-
-  async #askCredentials(owner: Owner, role: string, signal: AbortSignal): Promise<Credentials> {
-    const { address, podUid } = owner;
-    try {
-      const ask = (): Promise<Credentials> => this.#ask.credentials(address, role, signal, podUid);
-      const { answer: credentials, askedAt } = await this.#untilKnown(address, ask, signal);
-      if (!areAlive(credentials, this.#clock.now())) {
-        throw new AppError("sts_unavailable", "The server's credentials have expired.");
-      }
-      this.#awayAt = Number.NEGATIVE_INFINITY;
-      this.#held.holdCredentials(owner, role, { credentials, askedAt });
-      return credentials;
-    } catch (error) {
-      const refusal = this.#noted(error);
-      if (ABOUT_POD.has(refusal.code)) this.#held.forget(address);
-      else if (!UNDECIDED.has(refusal.code)) this.#held.forgetRole(address, role);
-      throw refusal;
-    }
+    const podUid = await this.#recordedAt(address);
+    const key = `${address} ${podUid ?? ""} ${what}`;
+    observe?.("server");
+    return this.#flights.join(address, key, signal, (within) => ask(server, podUid, within));
   }
 
   /**
-   * Asks again while the pod, or its namespace, is not known yet, for at most `holdMs`. Meanwhile
-   * nothing held may be given: the address may have a new pod that the server has not seen.
+   * The feed's word on an address, held against the node's own.
+   *
+   * @throws {AppError} `pod_not_found`, `pod_ambiguous` or `host_network`
    */
-  async #untilKnown<T>(
-    address: string,
-    ask: () => Promise<T>,
-    signal: AbortSignal,
-  ): Promise<{ readonly answer: T; readonly askedAt: number }> {
-    const until = this.#clock.now() + this.#holdMs;
-    for (let pauseMs = REASK_FIRST_MS; ; pauseMs = REASK_MOST_MS) {
-      const askedAt = this.#held.moment;
-      try {
-        return { answer: await ask(), askedAt };
-      } catch (error) {
-        const { code } = AppError.from(error);
-        const mayAppear = code === "pod_not_found" || code === "namespace_unknown";
-        if (mayAppear) this.#held.forget(address);
-        if (!mayAppear || this.#clock.now() + pauseMs > until) throw error;
-      }
-      await this.#clock.sleep(pauseMs, signal);
-    }
+  async #podAt(address: string): Promise<FedPod> {
+    const { pods, places } = this.#options;
+    const local = await places.ownerOf(address);
+    const podUid = local.record?.podUid;
+    const named = podUid === undefined ? undefined : pods.byUid(podUid);
+    const pod = ownerOfAddress(address, pods.at(address), podUid, named);
+    await places.confirm(local, pod.uid);
+    return pod;
   }
 
-  #noted(error: unknown): AppError {
-    const refusal = AppError.from(error);
-    this.#awayAt =
-      refusal.code === "server_unavailable" ? this.#clock.now() : Number.NEGATIVE_INFINITY;
-    return refusal;
+  /** @throws {AppError} `pod_ambiguous` */
+  async #recordedAt(address: string): Promise<string | undefined> {
+    return (await this.#options.places.ownerOf(address)).record?.podUid;
+  }
+
+  #credentialsOf(pod: FedPod, requested: string): Credentials {
+    const { pods, clock } = this.#options;
+    const role = roleOf(pod);
+    const { grant } = pod;
+    if (requested !== role && !isInvalid(pod)) {
+      const annotated = resolveRole(role, pods.baseArn);
+      const mismatch = refusedRequest(pod, annotated, requested, pods.baseArn);
+      if (mismatch !== undefined) throw new AppError(mismatch.code, mismatch.reason);
+    }
+    if (grant.outcome === "refused") throw new AppError(grant.code, grant.reason);
+    const session = grant.outcome === "granted" ? pods.session(grant.session) : undefined;
+    if (session?.credentials !== undefined && areAlive(session.credentials, clock.now())) {
+      return session.credentials;
+    }
+    if (session?.failure !== undefined) {
+      throw new AppError(session.failure.code, session.failure.reason);
+    }
+    throw session === undefined
+      ? new AppError("not_ready", "The server is getting the role's credentials; try again.")
+      : new AppError("sts_unavailable", "The role's credentials have expired.");
   }
 }
 
-interface Question<T> {
-  readonly address: string;
-  readonly signal: AbortSignal;
-  readonly key: string;
-  readonly what: "role" | "credentials";
-  readonly held: () => T | undefined;
-  readonly isFresh: () => boolean;
-  readonly ask: (podUid: string | undefined, signal: AbortSignal) => Promise<T>;
+function roleOf({ role, grant }: FedPod): string {
+  if (role !== undefined && role !== "") return role;
+  const reason = grant.outcome === "refused" ? grant.reason : "The pod names no role.";
+  throw new AppError("no_role", reason);
+}
+
+/** Whether the annotation is no role: then whatever is asked for, that is why. */
+function isInvalid({ grant }: FedPod): boolean {
+  return grant.outcome === "refused" && grant.code === "invalid_role";
 }

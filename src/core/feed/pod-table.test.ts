@@ -105,6 +105,18 @@ describe("PodTable", () => {
     assert.equal(table.session(1), undefined);
   });
 
+  test("takes no changes to what another server's process said", () => {
+    const { table, keyOf } = setUp([pod({ uid: "a", ...granted("r", 1) }), issued(1, "own")]);
+    const changes = [pod({ uid: "b", ...granted("s", 1) })];
+    assert.throws(() => feed(table, changes, { epoch: "epoch-2" }), { code: "server_unavailable" });
+    const position = { epoch: "epoch-1", revision: 2 };
+    assert.throws(
+      () => new PodTable().commit(new FeedBatch(), { type: "in-sync", position, baseArn: "" }),
+      { code: "server_unavailable" },
+    );
+    assert.deepEqual([table.byUid("b"), keyOf(1)], [undefined, "own"]);
+  });
+
   test("refuses a batch without an end", () => {
     const batch = new FeedBatch();
     assert.throws(

@@ -1,4 +1,4 @@
-import { ERRORS } from "../errors.ts";
+import { AppError, ERRORS } from "../errors.ts";
 import type { Credentials } from "../session/credentials.ts";
 import type { FedPod, SessionId } from "./fed-pod.ts";
 import type { FeedBatch } from "./feed-batch.ts";
@@ -51,6 +51,10 @@ export class PodTable {
     return this.#byAddress.get(address) ?? [];
   }
 
+  all(): Iterable<FedPod> {
+    return this.#pods.values();
+  }
+
   byUid(uid: string): FedPod | undefined {
     return this.#pods.get(uid);
   }
@@ -60,14 +64,20 @@ export class PodTable {
     return this.#sessions.get(id);
   }
 
-  /** Applies a batch that is whole. */
+  /**
+   * Applies a batch that is whole.
+   *
+   * @throws {AppError} `server_unavailable` for changes to what another server's process said: what they
+   *   are about is not what is held.
+   */
   commit(batch: FeedBatch, at: InSync): void {
     if (batch.isSnapshot) this.#replace(batch);
-    else this.#change(batch);
+    else if (at.position.epoch === this.position?.epoch) this.#change(batch);
+    else throw new AppError("server_unavailable", "the feed does not go on from what is held");
     this.#tokenKeys = batch.tokenKeys ?? this.#tokenKeys;
     this.#at = at;
     if (batch.pods.size > 0) this.#forgetSessions();
-    for (const listener of this.#listeners) listener();
+    this.#tell();
   }
 
   /** Forgets everything: there is no feed any more that would keep it true. */
@@ -77,12 +87,17 @@ export class PodTable {
     this.#byAddress.clear();
     this.#at = undefined;
     this.#tokenKeys = undefined;
+    this.#tell();
   }
 
-  /** Calls back after each batch, until the result is disposed. */
+  /** Calls back after each batch, and when everything is forgotten, until the result is disposed. */
   onCommit(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #change({ pods, sessions }: FeedBatch): void {

@@ -40,7 +40,7 @@ export function decideRequest(
   try {
     const annotated = resolveRole(pod.role, rules.baseArn);
     return (
-      refusedRequest(pod, annotated, requested, rules) ??
+      refusedRequest(pod, annotated, requested, rules.baseArn) ??
       refusedByNamespace(pod, namespace, annotated, requested, rules) ??
       refusedAnnotation(pod) ?? {
         outcome: "granted",
@@ -59,11 +59,12 @@ export function decideRequest(
   }
 }
 
-function refusedRequest(
-  pod: Pod,
+/** Why the role that is asked for is not the one that the pod is annotated with; undefined when it is. */
+export function refusedRequest(
+  pod: Pick<Pod, "namespace" | "name" | "role">,
   annotated: Role,
   requested: string,
-  { baseArn }: GrantRules,
+  baseArn: string,
 ): Refusal | undefined {
   const role = requested === pod.role ? annotated : asRole(requested, baseArn);
   if (role?.name === annotated.name && role.arn === annotated.arn) return undefined;

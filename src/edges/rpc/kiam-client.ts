@@ -47,6 +47,8 @@ export interface KiamServersOptions {
 export interface KiamServers extends PodAnswers, AsyncDisposable {
   /** `ok` */
   health(signal: AbortSignal): Promise<string>;
+  /** The connections to them, for what else goes over these. */
+  readonly lines: Pick<ServerLines, "links" | "onUp">;
   /** Why no server could be reached most lately (name, connection, certificate); undefined when nothing failed. */
   readonly lastError: string | undefined;
 }
@@ -92,14 +94,7 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
   if (signal.aborted) closeOnAbort();
 
   const call = <T>(one: Call<T>, caller: AbortSignal): Promise<T> =>
-    hedge(one, {
-      lines,
-      attemptMs,
-      totalMs,
-      clock: options.clock,
-      observe: options.observe,
-      caller,
-    });
+    hedge(one, { ...options, lines, attemptMs, totalMs, caller });
   return {
     role: (address, caller, podUid) =>
       call(
@@ -128,6 +123,7 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
         },
         caller,
       ),
+    lines,
     get lastError() {
       return lines.lastError === undefined ? undefined : reasonOf(lines.lastError);
     },

@@ -7,6 +7,7 @@ import type { Client } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { Clock } from "#core/clock.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
+import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
 import { answersPing } from "./keepalive.ts";
 import type { ClientKeepalive } from "./keepalive.ts";
 import { formatHostPort } from "./server-address.ts";
@@ -25,9 +26,12 @@ export interface LinkOptions {
 /** The largest answer in bytes. */
 const MESSAGE_BYTES_MAX = 65_536;
 
-/** One open connection to one server, with the client that calls over it. */
+/** One open connection to one server, with the clients that call over it. */
 export class Link {
+  /** Which server it is: one of the addresses of the host. */
+  readonly address: string;
   readonly client: Client<typeof KiamService>;
+  readonly feed: Client<typeof NodeFeed>;
   /** Aborts once no new call may be made: the connection ended, or the server asked to go elsewhere. */
   readonly over: AbortSignal;
   readonly #session: ClientHttp2Session;
@@ -38,7 +42,8 @@ export class Link {
   #heardAt: number;
   #suspected: Promise<void> | undefined;
 
-  constructor(session: ClientHttp2Session, options: LinkOptions) {
+  constructor(address: string, session: ClientHttp2Session, options: LinkOptions) {
+    this.address = address;
     this.#session = session;
     this.#options = options;
     this.#heardAt = options.clock.now();
@@ -50,20 +55,19 @@ export class Link {
       this.#gone.abort();
     });
     const authority = `https://${formatHostPort(options)}`;
-    this.client = createClient(
-      KiamService,
-      createGrpcTransport({
-        baseUrl: authority,
-        readMaxBytes: MESSAGE_BYTES_MAX,
-        acceptCompression: [],
-        sessionManager: {
-          // The transport compares it with the origin of a URL, which leaves out 443.
-          authority: new URL(authority).origin,
-          request: async (method, path, headers) => this.#request(method, path, headers ?? {}),
-          notifyResponseByteRead: () => this.#hear(),
-        },
-      }),
-    );
+    const transport = createGrpcTransport({
+      baseUrl: authority,
+      readMaxBytes: MESSAGE_BYTES_MAX,
+      acceptCompression: [],
+      sessionManager: {
+        // The transport compares it with the origin of a URL, which leaves out 443.
+        authority: new URL(authority).origin,
+        request: async (method, path, headers) => this.#request(method, path, headers ?? {}),
+        notifyResponseByteRead: () => this.#hear(),
+      },
+    });
+    this.client = createClient(KiamService, transport);
+    this.feed = createClient(NodeFeed, transport);
     // Ends with the connection, by the aborted sleep.
     this.#ping().catch(() => undefined);
   }
@@ -181,7 +185,7 @@ export async function openLink(
   session.once("close", () => opened.reject(new Error("connection closed by the server")));
   try {
     await opened.promise;
-    return new Link(session, options);
+    return new Link(address, session, options);
   } catch (error) {
     session.destroy();
     socket.destroy();

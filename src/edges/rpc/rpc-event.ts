@@ -26,6 +26,18 @@ export type KiamServerEvent =
   /** A connection ended because of what the peer sent or failed to answer. */
   | { readonly type: "connection_broken"; readonly peer: string; readonly reason: string };
 
+/** What happens to the node feed that an agent follows. `server` is an address. */
+export type FollowerEvent =
+  | { readonly type: "feed_in_sync"; readonly server: string }
+  /** It ended, and no other server's has taken its place yet. */
+  | { readonly type: "feed_lost"; readonly server: string; readonly reason: string }
+  /** A server could not be followed; the next one is tried. */
+  | { readonly type: "feed_failed"; readonly server: string; readonly reason: string }
+  /** A server is about to end, and another one is looked for. */
+  | { readonly type: "feed_draining"; readonly server: string }
+  /** No server has a feed: they are Kiam's. */
+  | { readonly type: "feed_unoffered" };
+
 /** What happens between an agent and its servers. `server` is `address:port`. */
 export type KiamClientEvent =
   | CallEvent

@@ -44,12 +44,17 @@ export class ServerLines implements AsyncDisposable {
     this.#done = this.#follow().catch(() => undefined);
   }
 
+  /** Every connection that takes calls. */
+  links(): readonly Link[] {
+    return [...this.#lines.values()]
+      .map(({ link }) => link)
+      .filter((link) => link !== undefined)
+      .filter((link) => !link.over.aborted);
+  }
+
   /** The next connection in turn that isn't excluded: one that answers before one that is late. */
   next(excluded: ReadonlySet<Link>): Link | undefined {
-    const links = [...this.#lines.values()]
-      .map(({ link }) => link)
-      .filter((link) => link !== undefined && !link.over.aborted && !excluded.has(link))
-      .filter((link) => link !== undefined);
+    const links = this.links().filter((link) => !excluded.has(link));
     const sound = links.filter((link) => !link.isSuspect);
     const candidates = sound.length > 0 ? sound : links;
     this.#turn = (this.#turn + 1) % 2 ** 30;

@@ -5,14 +5,14 @@ import { AppError } from "#core/errors.ts";
 import { Secret } from "#core/secret.ts";
 import type { Credentials } from "#core/session/credentials.ts";
 import { FakeClock, settle } from "#test/fake-clock.ts";
-import { NodeTable, type NodeTableEvent } from "./node-table.ts";
+import { AskedTable, type AskedTableEvent } from "./asked-table.ts";
 
 const MINUTE = 60_000;
 const never = new AbortController().signal;
 
 function setUp({ addressesMax = 100, waitingPerAddressMax = 8 } = {}) {
   const clock = new FakeClock();
-  const events: NodeTableEvent[] = [];
+  const events: AskedTableEvent[] = [];
   const server = {
     roles: new Map<string, string>([["10.0.0.1", "reader"]]),
     error: undefined as AppError | undefined,
@@ -38,9 +38,8 @@ function setUp({ addressesMax = 100, waitingPerAddressMax = 8 } = {}) {
     if (role === undefined) throw new AppError("pod_not_found", "nobody");
     return role;
   };
-  const table = new NodeTable({
+  const asked = new AskedTable({
     clock,
-    podAt: async () => server.podUid,
     addressesMax,
     waitingPerAddressMax,
     observe: (event) => events.push(event),
@@ -62,6 +61,13 @@ function setUp({ addressesMax = 100, waitingPerAddressMax = 8 } = {}) {
         }),
     },
   });
+  const table = {
+    role: (address: string, signal: AbortSignal) => asked.role(address, signal, server.podUid),
+    credentials: (address: string, role: string, signal: AbortSignal) =>
+      asked.credentials(address, role, signal, server.podUid),
+    sweep: () => asked.sweep(),
+    size: () => asked.size,
+  };
   /** Whether credentials are still served when the server goes away now. */
   const isHeld = async (address: string, role: string): Promise<boolean> => {
     const before = server.error;
@@ -74,7 +80,7 @@ function setUp({ addressesMax = 100, waitingPerAddressMax = 8 } = {}) {
   return { clock, server, table, events, isHeld };
 }
 
-describe("NodeTable", () => {
+describe("AskedTable", () => {
   test("answers from memory while the answer is fresh", async () => {
     const { table, server } = setUp();
 
@@ -344,7 +350,7 @@ describe("NodeTable", () => {
       await table.credentials(address, "reader", never);
     }
 
-    assert.equal(table.size, 2);
+    assert.equal(table.size(), 2);
     assert.deepEqual(events, [{ type: "evicted", address: "10.0.0.1" }]);
     assert.equal(await isHeld("10.0.0.1", "reader"), false);
     assert.equal(await isHeld("10.0.0.3", "reader"), true);

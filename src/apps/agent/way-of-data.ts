@@ -1,0 +1,102 @@
+import type { Clock, Random } from "#core/clock.ts";
+import { AppError } from "#core/errors.ts";
+import { AskedTable, type AskedTableEvent } from "#core/feed/asked-table.ts";
+import { type AnswerSource, NodeTable } from "#core/feed/node-table.ts";
+import type { Places } from "#core/feed/places.ts";
+import { PodTable } from "#core/feed/pod-table.ts";
+import { FeedFollower } from "#edges/rpc/feed-follower.ts";
+import type { KiamServers } from "#edges/rpc/kiam-client.ts";
+import type { FollowerEvent } from "#edges/rpc/rpc-event.ts";
+import { type Task, together } from "#runtime/together.ts";
+
+export interface WayOfDataOptions {
+  /** The own node's name; empty where it is not known, and then there is no feed to follow. */
+  readonly node: string;
+  readonly version: string;
+  readonly servers: Pick<KiamServers, "role" | "credentials" | "health" | "lines" | "lastError">;
+  readonly places: Pick<Places, "ownerOf" | "confirm" | "learn">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: {
+    readonly asked: (event: AskedTableEvent) => void;
+    readonly answer: (source: AnswerSource) => void;
+    readonly feed: (event: FollowerEvent) => void;
+  };
+}
+
+const SWEEP_EVERY_MS = 30_000;
+const HEALTHY_MS = 5_000;
+const UNHEALTHY_MS = 500;
+
+/** The servers' feed → pod table → node table, and the servers themselves where they have no feed. */
+export function wayOfData(options: WayOfDataOptions) {
+  const { node, servers, places, clock, report } = options;
+  const pods = new PodTable();
+  pods.onCommit(() => places.learn(addressesOf(pods)));
+  const asked = new AskedTable({ ask: servers, clock, observe: report.asked });
+  const follower =
+    node === ""
+      ? undefined
+      : new FeedFollower({ ...options, lines: servers.lines, table: pods, observe: report.feed });
+  const isInSync = (): boolean => follower?.state === "in-sync";
+  const table = new NodeTable({
+    pods,
+    isInSync,
+    places,
+    server: servers,
+    asked,
+    clock,
+    observe: report.answer,
+  });
+
+  let unhealthy: string | undefined = "no server has answered yet";
+  const ask: Task = async (stop) => {
+    for (;;) {
+      if (!isInSync()) unhealthy = await whyUnhealthy(servers, stop);
+      await clock.sleep(unhealthy === undefined ? HEALTHY_MS : UNHEALTHY_MS, stop);
+    }
+  };
+  const sweep: Task = async (stop) => {
+    for (;;) {
+      await clock.sleep(SWEEP_EVERY_MS, stop);
+      asked.sweep();
+    }
+  };
+  return {
+    pods,
+    table,
+    isInSync,
+    /** Why the agent can't answer for a pod that it has not seen yet; undefined when it can. */
+    unreadiness(): string | undefined {
+      if (follower === undefined || follower.state === "unoffered") return unhealthy;
+      if (follower.state === "in-sync") return undefined;
+      return servers.lastError ?? "no server's feed is in sync";
+    },
+    run: (signal: AbortSignal): Promise<void> =>
+      together(signal, [
+        ask,
+        sweep,
+        ...(follower === undefined ? [] : [follower.run.bind(follower)]),
+      ]),
+  };
+}
+
+function* addressesOf(
+  pods: PodTable,
+): Iterable<{ readonly uid: string; readonly address: string }> {
+  for (const { uid, addresses } of pods.all())
+    for (const address of addresses) yield { uid, address };
+}
+
+async function whyUnhealthy(
+  servers: WayOfDataOptions["servers"],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await servers.health(signal);
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    return servers.lastError ?? AppError.from(error).message;
+  }
+}
