@@ -25,7 +25,7 @@ async function askedFor(
     throw new AppError("overloaded", "Asked for something else.");
   };
   const parts: EndpointParts = {
-    table: { role: refuse, credentials: refuse },
+    table: { role: refuse, listedRole: refuse, credentials: refuse },
     podAt: async () => ({ uid: undefined, requireImdsv2: false, roleArn: undefined }),
     tokens: { issue: () => "", isValid: () => true },
     upstream: async (path) => {
