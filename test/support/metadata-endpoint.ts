@@ -50,6 +50,8 @@ export interface EndpointWorld extends AsyncDisposable {
   upstream: string | AppError;
   /** What is known of the only pod. */
   pod: KnownPod;
+  /** False where requests for session tokens fail, which clients know how to go on from. */
+  issuesTokens: boolean;
   /** Paths that the node's own service was asked for. */
   readonly asked: string[];
   /** Addresses that the server was asked about. */
@@ -64,9 +66,12 @@ function orThrow<T>(value: T | AppError): T {
   return value;
 }
 
+const mac = (text: string): string => createHmac("sha256", "key").update(text).digest("base64url");
+
 /** Serves the metadata endpoint on a port of the loopback interface. */
 export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise<EndpointWorld> {
   const clock = new FakeClock();
+  const tokens = new Tokens({ macs: () => [mac], clock });
   const told = {
     role: ROLE as string | AppError,
     credentials: CREDENTIALS as Credentials | AppError,
@@ -74,6 +79,7 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
     server: "ok" as string | AppError,
     upstream: "upstream" as string | AppError,
     pod: { uid: "uid-1", requireImdsv2: false, roleArn: ROLE_ARN } as KnownPod,
+    issuesTokens: true,
     asked: [] as string[],
     addresses: [] as string[],
     events: [] as AnsweredEvent[],
@@ -103,10 +109,13 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
         },
       },
       podAt: async () => told.pod,
-      tokens: new Tokens({
-        macs: () => [(text) => createHmac("sha256", "key").update(text).digest("base64url")],
-        clock,
-      }),
+      tokens: {
+        issue: (holder, ttlSeconds) => {
+          if (!told.issuesTokens) throw new AppError("internal", "a bug");
+          return tokens.issue(holder, ttlSeconds);
+        },
+        isValid: (token, holder) => tokens.isValid(token, holder),
+      },
       upstream: async (path) => {
         told.asked.push(path);
         return { status: 200, contentType: "text/plain", body: orThrow(told.upstream) };
