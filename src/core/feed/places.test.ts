@@ -193,6 +193,21 @@ describe("a server's word on an address without a record", () => {
     await assert.rejects(ask("cart"), DISPUTED);
   });
 
+  test("is told of when a dispute begins, not for each request", async () => {
+    const { node, ask, told } = setUp();
+    told("cart");
+    node.place = routed(8);
+    await assert.rejects(ask("cart"), DISPUTED);
+    await assert.rejects(ask("cart"), DISPUTED);
+    assert.equal(node.events.length, 1);
+
+    node.place = routed(7);
+    await ask("cart");
+    node.place = routed(8);
+    await assert.rejects(ask("cart"), DISPUTED);
+    assert.equal(node.events.length, 2);
+  });
+
   test("is left alone where the records name the pod", async () => {
     const { node, ask, told } = setUp();
     told("cart");

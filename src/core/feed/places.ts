@@ -1,6 +1,9 @@
 import { AppError } from "../errors.ts";
 import type { KernelView, Place, SandboxRecord } from "./local-truth.ts";
 
+/** More addresses than any node has pods. */
+const DISPUTES_MAX = 4_096;
+
 /** Whom the node itself gave an address to. */
 export interface LocalOwner {
   readonly address: string;
@@ -49,6 +52,8 @@ interface Learnt {
 export class Places {
   readonly #options: PlacesOptions;
   #facts = new Map<string, Learnt>();
+  /** Why each disputed address is, so that a dispute is told of when it begins and not for each request. */
+  readonly #disputes = new Map<string, string>();
 
   constructor(options: PlacesOptions) {
     this.#options = options;
@@ -65,7 +70,10 @@ export class Places {
     // A second ago the former pod may have been there: that settles nothing, for one or against another.
     const lately = uids.size === 1 ? onlyPod(recorded, kernel.lastPlaceOf(address)) : undefined;
     const record = lately ?? onlyPod(recorded, await kernel.placeOf(address));
-    if (record !== undefined) return { address, record, place: undefined };
+    if (record !== undefined) {
+      this.#disputes.delete(address);
+      return { address, record, place: undefined };
+    }
     throw uids.size > 1
       ? this.#dispute("records", address, `the node recorded ${address} for ${uids.size} pods`)
       : this.#dispute(
@@ -111,11 +119,16 @@ export class Places {
         `${address} has moved since the server named its pod`,
       );
     }
+    this.#disputes.delete(address);
     fact.place = place?.index === undefined ? (fact.place ?? place) : place;
   }
 
   #dispute(between: DisputeEvent["between"], address: string, reason: string): AppError {
-    this.#options.observe({ type: "disputed", between, address, reason });
+    if (this.#disputes.get(address) !== reason) {
+      if (this.#disputes.size >= DISPUTES_MAX) this.#disputes.clear();
+      this.#disputes.set(address, reason);
+      this.#options.observe({ type: "disputed", between, address, reason });
+    }
     return new AppError("pod_ambiguous", reason);
   }
 }

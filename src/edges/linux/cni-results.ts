@@ -9,8 +9,12 @@ import { parseCniResult, type RecordedSandbox } from "./cni-result.ts";
 /** More results than any node has pods; what comes beyond is not looked at. */
 const FILES_MAX = 4_096;
 const FILE_BYTES_MAX = 65_536;
-/** However many unknown addresses ask, the folder is listed no more often. */
-const LIST_PAUSE_MS = 100;
+/** Without a watch the folder is listed for each question, and no more often than this. */
+const LIST_PAUSE_MS = 20;
+/** A folder that is not there is looked for again. */
+const MISSING_MS = 1_000;
+/** A watched folder is listed all the same, should the kernel have dropped news of it. */
+const RELIST_MS = 10_000;
 
 /** Where the records are. */
 export interface CniResultsOptions {
@@ -24,28 +28,37 @@ export interface CniResultsOptions {
  * container runtime with it, writes before a pod's containers start and removes when its network is
  * taken down (containernetworking/cni, libcni/api.go). Reading it needs no right but to read the folder.
  *
- * Records are kept in memory, and a file is read when the kernel tells of its change and not else. A question waits for
- * the turn of the event loop to end, by when every change that came before it has been told. The folder is
- * listed only for an address that no record has, and while it can't be watched.
+ * Records are kept in memory, and a file is read once, when the kernel tells of it. A question waits for the turn of the
+ * event loop to end, by when every change that came before it has been told. Only while the folder can't be
+ * watched is it listed for each question; one that is not there knows nothing.
  */
 export class CniResults implements Disposable {
   readonly #folder: string;
   readonly #sandboxes = new Map<string, RecordedSandbox>();
   readonly #byAddress = new Map<string, readonly RecordedSandbox[]>();
   readonly #changed = new Set<string>();
+  readonly #clock: Clock;
   readonly #list: () => Promise<void>;
   #watcher: FSWatcher | undefined;
   #turn: Promise<void> | undefined;
+  #listedAt = Number.NEGATIVE_INFINITY;
+  #isMissing = false;
 
   constructor({ folder, clock, signal }: CniResultsOptions) {
     this.#folder = folder;
+    this.#clock = clock;
     this.#list = sharedLook(() => this.#readAll(), { clock, pauseMs: LIST_PAUSE_MS, signal });
   }
 
   /** Every sandbox that has the address by the records, in its one spelling; none where nothing is recorded. */
   async at(address: string): Promise<readonly SandboxRecord[]> {
     await this.#turnEnd();
-    if (this.#watcher === undefined || !this.#byAddress.has(address)) await this.#list();
+    const sinceMs = Math.abs(this.#clock.now() - this.#listedAt);
+    if (this.#watcher === undefined) {
+      if (!this.#isMissing || sinceMs >= MISSING_MS) await this.#list();
+    } else if (sinceMs >= RELIST_MS) {
+      this.#list().catch(() => {});
+    }
     return this.#byAddress.get(address) ?? [];
   }
 
@@ -67,9 +80,11 @@ export class CniResults implements Disposable {
   }
 
   async #readAll(): Promise<void> {
+    this.#listedAt = this.#clock.now();
     this.#watch();
-    const names = await readdir(this.#folder).catch(() => []);
-    const present = new Set(names.slice(0, FILES_MAX));
+    const names = await readdir(this.#folder).catch(() => undefined);
+    this.#isMissing = names === undefined;
+    const present = new Set(names?.slice(0, FILES_MAX));
     for (const name of this.#sandboxes.keys()) if (!present.has(name)) this.#keep(name, undefined);
     for (const name of present) if (!this.#sandboxes.has(name)) this.#read(name);
   }
@@ -125,5 +140,6 @@ export class CniResults implements Disposable {
   #unwatch(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
+    this.#isMissing = false;
   }
 }
