@@ -26,8 +26,8 @@ export interface Place {
 export interface KernelView {
   /** By a look that began after the question. Undefined where the kernel knows no such neighbour. */
   placeOf(address: string): Promise<Place | undefined>;
-  /** By the latest look, a second old at most. */
-  lastPlaceOf(address: string): Place | undefined;
+  /** By the latest look, a second old at most, and without the number. */
+  lastPlaceOf(address: string): Omit<Place, "index"> | undefined;
   /** The highest number of an interface; undefined where it can't be read. */
   highestIndex(): Promise<number | undefined>;
 }

@@ -136,7 +136,7 @@ export class Places {
 /** The only pod whose records fit the place; undefined when none does, or several. */
 function onlyPod(
   records: readonly SandboxRecord[],
-  place: Place | undefined,
+  place: Omit<Place, "index"> | undefined,
 ): SandboxRecord | undefined {
   const [record, ...others] = records.filter((each) => !contradicts(each, place));
   return others.every(({ podUid }) => podUid === record?.podUid) ? record : undefined;
@@ -145,7 +145,7 @@ function onlyPod(
 /** Only what a record names can be wrong: plugins need not name anything. */
 function contradicts(
   { hostInterfaces, hardwareAddresses }: SandboxRecord,
-  place: Place | undefined,
+  place: Omit<Place, "index"> | undefined,
 ): boolean {
   if (place === undefined) return false;
   return place.hardwareAddress === undefined

@@ -1,5 +1,5 @@
-import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { type FSWatcher, watch } from "node:fs";
+import { open, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Clock } from "#core/clock.ts";
 import type { SandboxRecord } from "#core/feed/local-truth.ts";
@@ -29,8 +29,8 @@ export interface CniResultsOptions {
  * taken down (containernetworking/cni, libcni/api.go). Reading it needs no right but to read the folder.
  *
  * Records are kept in memory, and a file is read once, when the kernel tells of it. A question waits for the turn of the
- * event loop to end, by when every change that came before it has been told. Only while the folder can't be
- * watched is it listed for each question; one that is not there knows nothing.
+ * event loop to end, by when every change that came before it has been told, and for what was told to be
+ * read. Only while the folder can't be watched is it listed for each question; one that is not there knows nothing.
  */
 export class CniResults implements Disposable {
   readonly #folder: string;
@@ -41,6 +41,8 @@ export class CniResults implements Disposable {
   readonly #list: () => Promise<void>;
   #watcher: FSWatcher | undefined;
   #turn: Promise<void> | undefined;
+  /** Everything that was told so far, read in the order in which it was told. */
+  #reading: Promise<unknown> = Promise.resolve();
   #listedAt = Number.NEGATIVE_INFINITY;
   #isMissing = false;
 
@@ -53,6 +55,7 @@ export class CniResults implements Disposable {
   /** Every sandbox that has the address by the records, in its one spelling; none where nothing is recorded. */
   async at(address: string): Promise<readonly SandboxRecord[]> {
     await this.#turnEnd();
+    await this.#reading;
     const sinceMs = Math.abs(this.#clock.now() - this.#listedAt);
     if (this.#watcher === undefined) {
       if (!this.#isMissing || sinceMs >= MISSING_MS) await this.#list();
@@ -66,13 +69,18 @@ export class CniResults implements Disposable {
     this.#unwatch();
   }
 
-  /** One for all questions of a turn: what the kernel told in it is read before any of them is answered. */
+  /** One for all questions of a turn: reading what the kernel told in it has begun before any of them goes on. */
   #turnEnd(): Promise<void> {
     this.#turn ??= new Promise((resolve) => {
       setImmediate(() => {
         this.#turn = undefined;
-        for (const name of this.#changed) this.#read(name);
-        this.#changed.clear();
+        if (this.#changed.size > 0) {
+          const names = [...this.#changed];
+          this.#changed.clear();
+          this.#reading = this.#reading.then(() =>
+            Promise.all(names.map((name) => this.#read(name))),
+          );
+        }
         resolve();
       });
     });
@@ -86,24 +94,12 @@ export class CniResults implements Disposable {
     this.#isMissing = names === undefined;
     const present = new Set(names?.slice(0, FILES_MAX));
     for (const name of this.#sandboxes.keys()) if (!present.has(name)) this.#keep(name, undefined);
-    for (const name of present) if (!this.#sandboxes.has(name)) this.#read(name);
+    const unread = [...present].filter((name) => !this.#sandboxes.has(name));
+    await Promise.all(unread.map((name) => this.#read(name)));
   }
 
-  /**
-   * Synchronous: some tens of microseconds for a file that was just written, and no question can come
-   * between what it says and what is known.
-   */
-  #read(name: string): void {
-    const path = join(this.#folder, name);
-    try {
-      const { size } = statSync(path);
-      this.#keep(
-        name,
-        size > FILE_BYTES_MAX ? undefined : parseCniResult(readFileSync(path, "utf8")),
-      );
-    } catch {
-      this.#keep(name, undefined);
-    }
+  async #read(name: string): Promise<void> {
+    this.#keep(name, parseCniResult(await textOf(join(this.#folder, name))));
   }
 
   #keep(name: string, sandbox: RecordedSandbox | undefined): void {
@@ -141,5 +137,16 @@ export class CniResults implements Disposable {
     this.#watcher?.close();
     this.#watcher = undefined;
     this.#isMissing = false;
+  }
+}
+
+/** The file's beginning; empty where there is none. Never waited for by the process: a busy disk may take long. */
+async function textOf(path: string): Promise<string> {
+  try {
+    await using file = await open(path);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(FILE_BYTES_MAX));
+    return buffer.toString("utf8", 0, bytesRead);
+  } catch {
+    return "";
   }
 }

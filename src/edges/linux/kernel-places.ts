@@ -1,15 +1,15 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "#core/clock.ts";
 import type { KernelView, Place } from "#core/feed/local-truth.ts";
 import { sharedLook } from "#core/shared-look.ts";
+import { BridgePorts } from "./bridge-ports.ts";
 import {
-  bridgePortOf,
-  highestIndexOf,
   type Neighbour,
   parseArp,
   parseHostRoutes,
   parseHostRoutes6,
+  parseIndexes,
 } from "./proc-net.ts";
 
 /** A look at 110 pods' routes and neighbours takes half a millisecond, at most a tenth of the time then. */
@@ -33,49 +33,62 @@ export interface KernelPlacesOptions {
 interface Look {
   readonly routes: ReadonlyMap<string, string>;
   readonly neighbours: ReadonlyMap<string, Neighbour>;
-  readonly places: Map<string, Place | undefined>;
   readonly at: number;
 }
 
+/** A place as far as routes and neighbours tell of it. */
+type Found = Omit<Place, "index">;
+
 /**
- * Where pods really are, read from the kernel's own tables under `/proc/net` and `/sys/class/net` of the node's network
- * namespace: a route to one address through one interface (routed networks), or a neighbour on a bridge and
- * the port behind which the bridge sees it. Knows no IPv6 neighbours: the kernel has no file of them.
+ * Where pods really are, read from the kernel's own tables under `/proc/net` of the node's network namespace: a
+ * route to one address through one interface (routed networks), or a neighbour on a bridge, and the port behind which
+ * the bridge sees it. Knows no IPv6 neighbours: the kernel has no file of them.
+ *
+ * Files under `/proc/net` are read synchronously: reading takes no lock that another process could hold for long.
  */
 export class KernelPlaces implements KernelView {
   readonly #clock: Clock;
   readonly #procNet: string;
-  readonly #classNet: string;
+  readonly #ports: BridgePorts;
   readonly #next: Readonly<Record<4 | 6, () => Promise<Look>>>;
-  readonly #last: Record<4 | 6, Look | undefined> = { 4: undefined, 6: undefined };
-  /** Interfaces by bridge and number of the port, as they were found last: to be checked before use. */
-  readonly #ports = new Map<string, string>();
+  readonly #nextIndexes: () => Promise<ReadonlyMap<string, number>>;
   readonly #nextHighest: () => Promise<number | undefined>;
+  readonly #last: Record<4 | 6, Look | undefined> = { 4: undefined, 6: undefined };
 
   constructor({ clock, signal, procNet, classNet }: KernelPlacesOptions) {
     this.#clock = clock;
     this.#procNet = procNet ?? "/proc/net";
-    this.#classNet = classNet ?? "/sys/class/net";
+    this.#ports = new BridgePorts(classNet ?? "/sys/class/net");
+    const looking = { clock, signal, pauseMs: PAUSE_MS };
     this.#next = {
-      4: sharedLook(() => this.#look(4), { clock, signal, pauseMs: PAUSE_MS }),
-      6: sharedLook(() => this.#look(6), { clock, signal, pauseMs: PAUSE6_MS }),
+      4: sharedLook(() => this.#look(4), looking),
+      6: sharedLook(() => this.#look(6), { ...looking, pauseMs: PAUSE6_MS }),
     };
-    this.#nextHighest = sharedLook(() => highestIndexOf(this.#proc("igmp")), {
-      clock,
-      signal,
+    const indexes = (): ReadonlyMap<string, number> => parseIndexes(this.#read("igmp"));
+    this.#nextIndexes = sharedLook(indexes, looking);
+    this.#nextHighest = sharedLook(() => highest(indexes()), {
+      ...looking,
       pauseMs: HIGHEST_PAUSE_MS,
     });
   }
 
   async placeOf(address: string): Promise<Place | undefined> {
-    return this.#placeIn(await this.#next[familyOf(address)](), address);
+    const place = found(await this.#next[familyOf(address)](), address);
+    if (place === undefined) return undefined;
+    const { interface: name, hardwareAddress } = place;
+    const own =
+      hardwareAddress === undefined
+        ? name
+        : await this.#ports.portOf({ interface: name, hardwareAddress });
+    const indexes = await this.#nextIndexes();
+    return { ...place, index: own === undefined ? undefined : indexes.get(own) };
   }
 
-  lastPlaceOf(address: string): Place | undefined {
+  lastPlaceOf(address: string): Found | undefined {
     const family = familyOf(address);
     const last = this.#last[family];
     const isRecent = last !== undefined && Math.abs(this.#clock.now() - last.at) < LAST_MS;
-    return this.#placeIn(isRecent ? last : this.#look(family), address);
+    return found(isRecent ? last : this.#look(family), address);
   }
 
   highestIndex(): Promise<number | undefined> {
@@ -83,60 +96,26 @@ export class KernelPlaces implements KernelView {
   }
 
   #look(family: 4 | 6): Look {
-    const look = {
-      routes:
-        family === 4
-          ? parseHostRoutes(this.#proc("route"))
-          : parseHostRoutes6(this.#proc("ipv6_route")),
-      neighbours: family === 4 ? parseArp(this.#proc("arp")) : new Map<string, Neighbour>(),
-      places: new Map<string, Place | undefined>(),
-      at: this.#clock.now(),
-    };
+    const at = this.#clock.now();
+    const look: Look =
+      family === 4
+        ? {
+            routes: parseHostRoutes(this.#read("route")),
+            neighbours: parseArp(this.#read("arp")),
+            at,
+          }
+        : { routes: parseHostRoutes6(this.#read("ipv6_route")), neighbours: new Map(), at };
     this.#last[family] = look;
     return look;
   }
 
-  #placeIn({ routes, neighbours, places }: Look, address: string): Place | undefined {
-    if (!places.has(address)) {
-      places.set(address, this.#find(routes.get(address), neighbours.get(address)));
+  /** A file that can't be read tells nothing: a kernel without IPv6 has none of its. */
+  #read(file: string): string {
+    try {
+      return readFileSync(join(this.#procNet, file), "utf8");
+    } catch {
+      return "";
     }
-    return places.get(address);
-  }
-
-  #find(routed: string | undefined, neighbour: Neighbour | undefined): Place | undefined {
-    if (routed !== undefined) {
-      return { interface: routed, hardwareAddress: undefined, index: this.#indexOf(routed) };
-    }
-    if (neighbour === undefined) return undefined;
-    const port = this.#portOf(neighbour);
-    return { ...neighbour, index: port === undefined ? undefined : this.#indexOf(port) };
-  }
-
-  /** The bridge's port that the neighbour is behind; undefined when the interface is no bridge. */
-  #portOf({ interface: bridge, hardwareAddress }: Neighbour): string | undefined {
-    const forwarding = orNothing(() => readFileSync(join(this.#classNet, bridge, "brforward")));
-    const port = forwarding && bridgePortOf(forwarding, hardwareAddress);
-    if (port === undefined) return undefined;
-    const isIt = (name: string): boolean => Number(this.#class(name, "brport/port_no")) === port;
-    const key = `${bridge} ${port}`;
-    const known = this.#ports.get(key);
-    if (known !== undefined && isIt(known)) return known;
-    const found = orNothing(() => readdirSync(join(this.#classNet, bridge, "brif")))?.find(isIt);
-    if (found !== undefined) this.#ports.set(key, found);
-    return found;
-  }
-
-  #indexOf(name: string): number | undefined {
-    const index = Number(this.#class(name, "ifindex"));
-    return index > 0 ? index : undefined;
-  }
-
-  #proc(file: string): string {
-    return orNothing(() => readFileSync(join(this.#procNet, file), "utf8")) ?? "";
-  }
-
-  #class(name: string, file: string): string {
-    return orNothing(() => readFileSync(join(this.#classNet, name, file), "utf8")) ?? "";
   }
 }
 
@@ -144,11 +123,13 @@ function familyOf(address: string): 4 | 6 {
   return address.includes(":") ? 6 : 4;
 }
 
-/** What can't be read is not there: another network namespace's folder, or an interface that is just going. */
-function orNothing<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
+function found({ routes, neighbours }: Look, address: string): Found | undefined {
+  const routed = routes.get(address);
+  return routed === undefined
+    ? neighbours.get(address)
+    : { interface: routed, hardwareAddress: undefined };
+}
+
+function highest(indexes: ReadonlyMap<string, number>): number | undefined {
+  return indexes.size === 0 ? undefined : Math.max(...indexes.values());
 }

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
   bridgePortOf,
-  highestIndexOf,
   parseArp,
   parseHostRoutes,
   parseHostRoutes6,
+  parseIndexes,
 } from "./proc-net.ts";
 
 describe("the kernel's tables", () => {
@@ -48,15 +48,20 @@ cni0	0002F40A	00000000	0001	0	0	0	00FFFFFF	0	0	0
     );
   });
 
-  test("of multicast groups tell the highest number of an interface", () => {
+  test("of multicast groups tell the numbers of interfaces", () => {
     const igmp = `Idx	Device    : Count Querier	Group    Users Timer	Reporter
 1	lo        :     1      V3
 				010000E0     1 0:00000000		0
 222	v110      :     1      V3
 				010000E0     1 0:00000000		0
 `;
-    assert.equal(highestIndexOf(igmp), 222);
-    assert.equal(highestIndexOf(""), undefined);
+    assert.deepEqual(
+      [...parseIndexes(igmp)],
+      [
+        ["lo", 1],
+        ["v110", 222],
+      ],
+    );
   });
 
   test("of a bridge tell behind which port a hardware address is, never the bridge's own", () => {

@@ -69,10 +69,12 @@ export function parseArp(text: string): ReadonlyMap<string, Neighbour> {
   );
 }
 
-/** The highest interface number of `/proc/net/igmp`, which names every interface that is up. */
-export function highestIndexOf(igmp: string): number | undefined {
-  const indexes = [...igmp.matchAll(/^(\d+)/gm)].map(([, index]) => Number(index));
-  return indexes.length === 0 ? undefined : Math.max(...indexes);
+/** Numbers of interfaces by name, from `/proc/net/igmp`, which has every one that is up. */
+export function parseIndexes(igmp: string): ReadonlyMap<string, number> {
+  const lines = igmp.matchAll(/^(?<index>\d+)\s+(?<name>\S+)/gm);
+  return new Map(
+    [...lines].map(({ groups }) => [groups?.["name"] ?? "", Number(groups?.["index"])]),
+  );
 }
 
 const FDB_ENTRY_BYTES = 16;
