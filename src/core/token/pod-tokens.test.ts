@@ -145,6 +145,10 @@ describe("PodTokens", () => {
       signToken({ ...other, kid: KEY.kid }, claims()),
       signToken({ ...elliptic, kid: KEY.kid }, claims()),
       signToken({ ...KEY, kid: elliptic.kid }, claims()),
+      // Genuine but for the algorithm, which is not one of the key's kind, or not of its curve.
+      signToken(elliptic, claims(), { alg: "RS256" }),
+      signToken(KEY, claims(), { alg: "ES256" }),
+      signToken({ ...elliptic, algorithm: "ES512" }, claims()),
       signToken(KEY, claims(), { crit: ["b64"], b64: false }),
       signToken(KEY, claims(), { kid: undefined }),
       signToken(KEY, claims(), { alg: "RS384" }),

@@ -12,7 +12,7 @@ export interface SignedToken {
 }
 
 /** The longest token that is looked at, in characters: a projected token has some 1 200. */
-export const TOKEN_LENGTH_MAX = 8_192;
+const TOKEN_LENGTH_MAX = 8_192;
 
 /** No base64 of our own reading: what is outside this alphabet has no business in a token. */
 const FORM = /^[\w-]+\.[\w-]+\.[\w-]+$/;
