@@ -12,7 +12,8 @@ export const ERRORS = {
   },
   pod_ambiguous: {
     retryable: true,
-    meaning: "Several live pods claim the address that asked; none of them is guessed.",
+    meaning:
+      "Several live pods claim the address that asked, or its token names another one; none of them is guessed.",
   },
   host_network: {
     retryable: false,

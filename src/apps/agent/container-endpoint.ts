@@ -4,11 +4,10 @@ import {
   tokenOf,
 } from "#core/container/container-answers.ts";
 import { AppError } from "#core/errors.ts";
-import type { CredentialsByUid } from "#core/feed/credentials-by-uid.ts";
 import type { FedPod } from "#core/feed/fed-pod.ts";
+import type { NodeTable } from "#core/feed/node-table.ts";
 import type { PodTable } from "#core/feed/pod-table.ts";
 import { normalizeAddress } from "#core/pod/address.ts";
-import { invalid } from "#core/token/pod-claims.ts";
 import type { PodTokens } from "#core/token/pod-tokens.ts";
 import type { HttpAnswer, HttpHandler, HttpRequest } from "#edges/http/http-message.ts";
 import { containerStatus } from "#edges/http/status.ts";
@@ -27,8 +26,8 @@ export interface ContainerAnsweredEvent {
 
 export interface ContainerEndpointParts {
   readonly tokens: PodTokens;
-  readonly credentials: CredentialsByUid;
-  readonly table: PodTable;
+  readonly table: Pick<NodeTable, "credentialsOf">;
+  readonly pods: Pick<PodTable, "at" | "byUid">;
   readonly observe: (event: ContainerAnsweredEvent) => void;
 }
 
@@ -68,10 +67,10 @@ async function answered(
     const token = tokenOf(request.headers.get("authorization"));
     if (token === undefined) throw new AppError("token_invalid", "The request carries no token.");
     const uid = parts.tokens.podUid(token);
-    pod = parts.table.byUid(uid);
-    const given = await parts.credentials.of(uid, request.signal);
+    pod = parts.pods.byUid(uid);
+    const given = await parts.table.credentialsOf(uid, request.signal);
     pod = given.pod;
-    refuseAnothers(pod, address, parts.table);
+    refuseAnothers(pod, address, parts.pods);
     return { answer: containerCredentials(given), pod };
   } catch (caught) {
     const error = AppError.from(caught);
@@ -81,9 +80,13 @@ async function answered(
 
 /**
  * A token proves whose it is, and not who sends it: one that comes from the own address of a pod that is
- * known to be another one was taken from its pod.
+ * known to be another one was taken from its pod, or the address has just changed hands.
  */
-function refuseAnothers(pod: FedPod, address: string, table: PodTable): void {
+function refuseAnothers(pod: FedPod, address: string, pods: Pick<PodTable, "at">): void {
   if (pod.addresses.length === 0 || pod.addresses.includes(address)) return;
-  if (table.at(address).some(({ hostNetwork }) => !hostNetwork)) throw invalid("is another pod's");
+  if (pods.at(address).every(({ hostNetwork }) => hostNetwork)) return;
+  throw new AppError(
+    "pod_ambiguous",
+    "The token is of another pod than the address that it came from.",
+  );
 }

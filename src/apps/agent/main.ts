@@ -1,5 +1,8 @@
+import { hash } from "node:crypto";
 import { Places } from "#core/feed/places.ts";
 import { Tokens } from "#core/imds/token.ts";
+import { PodTokens } from "#core/token/pod-tokens.ts";
+import { jwkVerifier } from "#edges/crypto/jwk-verifier.ts";
 import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
 import { serveHttp } from "#edges/http/server.ts";
 import { CniResults } from "#edges/linux/cni-results.ts";
@@ -17,6 +20,8 @@ import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { agentReport } from "./agent-report.ts";
+import { containerEndpoint } from "./container-endpoint.ts";
+import { endpoints } from "./endpoints.ts";
 import { imdsTokenKeys } from "./imds-token-keys.ts";
 import { intercept } from "./intercept.ts";
 import { metadataEndpoint } from "./metadata-endpoint.ts";
@@ -89,19 +94,33 @@ async function serve(
     await serveHttp({
       port: settings.port,
       clock,
-      handler: metadataEndpoint({
-        table,
-        podAt: (address) => table.known(address),
-        tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
-        upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
-        allow: compileRe2(settings.allowRouteRegexp),
-        allowSource: settings.allowRouteRegexp,
-        requireImdsv2: settings.requireImdsv2,
-        kiamCompatible: settings.kiamCompatibleAnswers,
-        allowIpQuery: settings.allowIpQuery,
-        serverHealth: (stop) => servers.health(stop),
-        clock,
-        observe: report.answered,
+      handler: endpoints({
+        container: containerEndpoint({
+          table,
+          pods,
+          tokens: new PodTokens({
+            clock,
+            node: settings.nodeName,
+            keys: () => pods.tokenKeys,
+            importKey: jwkVerifier,
+            digest: (text) => hash("sha256", text, "base64"),
+          }),
+          observe: report.containerAnswered,
+        }),
+        metadata: metadataEndpoint({
+          table,
+          podAt: (address) => table.known(address),
+          tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
+          upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
+          allow: compileRe2(settings.allowRouteRegexp),
+          allowSource: settings.allowRouteRegexp,
+          requireImdsv2: settings.requireImdsv2,
+          kiamCompatible: settings.kiamCompatibleAnswers,
+          allowIpQuery: settings.allowIpQuery,
+          serverHealth: (stop) => servers.health(stop),
+          clock,
+          observe: report.answered,
+        }),
       }),
     }),
   );

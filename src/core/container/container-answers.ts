@@ -1,5 +1,5 @@
 import type { AppError } from "../errors.ts";
-import type { GivenCredentials } from "../feed/credentials-by-uid.ts";
+import type { GivenCredentials } from "../feed/node-table.ts";
 import { instant, type MetadataAnswer } from "../imds/answers.ts";
 import { accountOf } from "../role/role-arn.ts";
 

@@ -22,6 +22,13 @@ export interface KnownPod {
   readonly roleArn: RoleArn | undefined;
 }
 
+/** What a pod is given. */
+export interface GivenCredentials {
+  readonly pod: FedPod;
+  readonly roleArn: RoleArn;
+  readonly credentials: Credentials;
+}
+
 /** Where an answer came from: the feed, what a lost feed left behind, or a server that was asked. */
 export type AnswerSource = "memory" | "held" | "server";
 
@@ -128,6 +135,19 @@ export class NodeTable {
     );
   }
 
+  /**
+   * Credentials of the pod with a UID; whose UID it is must have been proved. No address plays a part in it, and
+   * only a feed knows UIDs: no server is asked.
+   *
+   * @throws {AppError} as `credentials`; `pod_not_found` for a pod that is gone, or not known after the wait.
+   */
+  async credentialsOf(uid: string, signal: AbortSignal): Promise<GivenCredentials> {
+    const { isInSync, observe } = this.#options;
+    const given = await this.#waiting.firstAnswer(uid, () => this.#givenTo(uid), signal);
+    observe?.(isInSync() ? "memory" : "held");
+    return given;
+  }
+
   /** What is known of the pod at an address now. Waits for nothing and never throws. */
   async known(address: string): Promise<KnownPod> {
     try {
@@ -187,19 +207,34 @@ export class NodeTable {
     return (await this.#options.places.ownerOf(address)).record?.podUid;
   }
 
+  #givenTo(uid: string): GivenCredentials {
+    const pod = this.#options.pods.byUid(uid);
+    if (pod === undefined)
+      throw new AppError("pod_not_found", "No live pod of this node has the UID.");
+    roleOf(pod);
+    return this.#granted(pod);
+  }
+
   #credentialsOf(pod: FedPod, requested: string): Credentials {
-    const { pods, clock } = this.#options;
+    const { pods } = this.#options;
     const role = roleOf(pod);
-    const { grant } = pod;
     if (requested !== role && !isInvalid(pod)) {
       const annotated = resolveRole(role, pods.baseArn);
       const mismatch = refusedRequest(pod, annotated, requested, pods.baseArn);
       if (mismatch !== undefined) throw new AppError(mismatch.code, mismatch.reason);
     }
+    return this.#granted(pod).credentials;
+  }
+
+  #granted(pod: FedPod): GivenCredentials {
+    const { pods, clock } = this.#options;
+    const { grant } = pod;
+    if (grant.outcome === "none") throw new AppError("no_role", "The pod names no role.");
     if (grant.outcome === "refused") throw new AppError(grant.code, grant.reason);
-    const session = grant.outcome === "granted" ? pods.session(grant.session) : undefined;
-    if (session?.credentials !== undefined && areAlive(session.credentials, clock.now())) {
-      return session.credentials;
+    const session = pods.session(grant.session);
+    const credentials = session?.credentials;
+    if (credentials !== undefined && areAlive(credentials, clock.now())) {
+      return { pod, roleArn: grant.roleArn, credentials };
     }
     if (session?.failure !== undefined) {
       throw new AppError(session.failure.code, session.failure.reason);

@@ -3,20 +3,26 @@ import { describe, test } from "node:test";
 import { FakeClock, settle } from "#test/fake-clock.ts";
 import { BASE_ARN, fedCredentials, fedPod, feed as feedTo, granted } from "#test/fed-pod.ts";
 import type { ErrorCode } from "../errors.ts";
-import { CredentialsByUid } from "./credentials-by-uid.ts";
 import type { FeedChange } from "./feed-messages.ts";
+import { type AnswerSource, NodeTable } from "./node-table.ts";
 import { PodTable } from "./pod-table.ts";
 
 const READER = granted("reader", 1);
 const never = new AbortController().signal;
 
-function setUp({ waitingPerPodMax }: { waitingPerPodMax?: number } = {}) {
+function setUp() {
   const clock = new FakeClock();
   const table = new PodTable();
-  const byUid = new CredentialsByUid({
-    table,
+  const sources: AnswerSource[] = [];
+  const unused = (): never => assert.fail("no address plays a part");
+  const node = new NodeTable({
+    pods: table,
+    isInSync: () => true,
+    places: { ownerOf: unused, confirm: unused },
+    server: { role: unused, credentials: unused },
+    asked: { role: unused, credentials: unused },
     clock,
-    ...(waitingPerPodMax === undefined ? {} : { waitingPerPodMax }),
+    observe: (source) => sources.push(source),
   });
   const feed = (...changes: FeedChange[]): void => feedTo(table, changes);
   const issued = (accessKeyId: string, id = 1): FeedChange => ({
@@ -33,20 +39,21 @@ function setUp({ waitingPerPodMax }: { waitingPerPodMax?: number } = {}) {
     session: { outcome: "failed", code, reason: "STS said so" },
   });
   const keyOf = async (uid: string): Promise<string> =>
-    (await byUid.of(uid, never)).credentials.accessKeyId;
-  return { clock, table, byUid, feed, issued, failed, keyOf };
+    (await node.credentialsOf(uid, never)).credentials.accessKeyId;
+  return { clock, node, sources, feed, issued, failed, keyOf };
 }
 
-describe("CredentialsByUid", () => {
+describe("NodeTable, asked by a UID,", () => {
   test("gives each of two pods on one address its own", async () => {
-    const { feed, issued, keyOf, byUid } = setUp();
+    const { feed, issued, keyOf, node, sources } = setUp();
     const other = fedPod({ uid: "uid-2", ...granted("reader", 2) });
     const both = [fedPod(READER), other].map((pod) => ({ type: "pod", pod }) as const);
     feed(...both, issued("A"), issued("B", 2));
 
     assert.equal(await keyOf("uid-1"), "A");
     assert.equal(await keyOf("uid-2"), "B");
-    assert.equal((await byUid.of("uid-1", never)).roleArn, `${BASE_ARN}reader`);
+    assert.equal((await node.credentialsOf("uid-1", never)).roleArn, `${BASE_ARN}reader`);
+    assert.deepEqual(sources, ["memory", "memory", "memory"]);
   });
 
   test("serves a pod that terminates, and refuses one that is gone", async () => {
@@ -69,10 +76,9 @@ describe("CredentialsByUid", () => {
 
     const inVain = assert.rejects(keyOf("uid-2"), { code: "pod_not_found" });
     await clock.advance(399);
-    assert.equal(clock.sleeping, 2);
+    assert.equal(clock.sleeping, 1);
     await clock.advance(1);
     await inVain;
-    assert.equal(clock.sleeping, 0);
   });
 
   test("waits for a session that is on its way, whatever else the feed brings", async () => {
@@ -86,8 +92,10 @@ describe("CredentialsByUid", () => {
     assert.equal(await waiting, "A");
 
     feed({ type: "pod", pod: fedPod(granted("reader", 2)) });
-    const inVain = assert.rejects(keyOf("uid-1"), { code: "sts_unavailable" });
-    await clock.advance(400);
+    const inVain = assert.rejects(keyOf("uid-1"), { code: "not_ready" });
+    await clock.advance(699);
+    assert.equal(clock.sleeping, 1);
+    await clock.advance(1);
     await inVain;
   });
 
@@ -102,7 +110,7 @@ describe("CredentialsByUid", () => {
   for (const { what, grant, code } of refusals) {
     test(`refuses a pod with ${what} at once`, async () => {
       const { feed, keyOf } = setUp();
-      feed({ type: "pod", pod: fedPod({ grant }) });
+      feed({ type: "pod", pod: fedPod({ role: "reader", grant }) });
       await assert.rejects(keyOf("uid-1"), { code });
     });
   }
@@ -120,17 +128,18 @@ describe("CredentialsByUid", () => {
   });
 
   test("bounds how many of one pod's requests wait", async () => {
-    const { clock, keyOf } = setUp({ waitingPerPodMax: 2 });
-    const waiting = [keyOf("uid-1"), keyOf("uid-1")].map((answer) => assert.rejects(answer));
+    const { clock, keyOf } = setUp();
+    const waiting = Array.from({ length: 32 }, () => assert.rejects(keyOf("uid-1")));
+    await settle();
     await assert.rejects(keyOf("uid-1"), { code: "overloaded" });
     await clock.advance(400);
     await Promise.all(waiting);
   });
 
   test("a client that leaves stops waiting, and takes nothing from those who stay", async () => {
-    const { byUid, feed, issued, keyOf } = setUp();
+    const { node, feed, issued, keyOf } = setUp();
     const left = new AbortController();
-    const leaving = assert.rejects(byUid.of("uid-1", left.signal), /gone/);
+    const leaving = assert.rejects(node.credentialsOf("uid-1", left.signal), /gone/);
     const staying = keyOf("uid-1");
     left.abort(new Error("gone"));
     await leaving;
