@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Clock } from "#core/clock.ts";
 import { serveKiam } from "#edges/rpc/kiam-server.ts";
 import type { KiamServer } from "#edges/rpc/kiam-server.ts";
+import type { FollowNode } from "#edges/rpc/feed-service.ts";
 import type { KiamHandlers } from "#edges/rpc/kiam-service.ts";
 import type { ServerKeepalive } from "#edges/rpc/keepalive.ts";
 import type { KiamServerEvent } from "#edges/rpc/rpc-event.ts";
@@ -114,6 +115,7 @@ export async function rpcWorld() {
         port = 0,
         drainMs = 1_000,
         connectionsMax = 100,
+        follow,
       }: {
         keepalive?: Partial<ServerKeepalive>;
         tls?: TlsFiles;
@@ -122,6 +124,7 @@ export async function rpcWorld() {
         port?: number;
         drainMs?: number;
         connectionsMax?: number;
+        follow?: FollowNode;
       } = {},
     ): Promise<KiamServer & { readonly events: Events<KiamServerEvent> }> {
       const events = new Events<KiamServerEvent>();
@@ -129,6 +132,7 @@ export async function rpcWorld() {
         bind: `${host}:${port}`,
         tls,
         handlers: { ...NO_HANDLERS, ...handlers },
+        follow,
         keepalive: { ...SERVER_KEEPALIVE, ...keepalive },
         clock,
         random: () => 0.5,
