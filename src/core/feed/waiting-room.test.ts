@@ -60,7 +60,7 @@ describe("WaitingRoom", () => {
     world.code = "not_ready";
     await tell();
     await clock.advance(399);
-    assert.deepEqual(failed, []);
+    assert.equal(failed.length, 0);
     await clock.advance(1);
     assert.equal(failed[0]?.code, "not_ready");
   });
