@@ -1,19 +1,15 @@
 import { AppError } from "#core/errors.ts";
 import {
-  TOKEN_HEADER,
-  TTL_HEADER,
   type MetadataAnswer,
   credentialsAnswer,
   failureAnswer,
   infoAnswer,
   textAnswer,
-  tokenAnswer,
 } from "#core/imds/answers.ts";
-import type { KnownPod } from "#core/feed/node-table.ts";
 import { isNeverAllowed } from "#core/imds/deny-list.ts";
-import { parsePath, queryValue, routeOf } from "#core/imds/path.ts";
-import { parseTtl } from "#core/imds/token.ts";
+import { parsePath, queryValue, type Route, routeOf } from "#core/imds/path.ts";
 import { httpStatus } from "#edges/http/status.ts";
+import { answerToken, ifWelcome } from "./session-tokens.ts";
 import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
 
 /** An answer and what is told of it. */
@@ -45,10 +41,17 @@ export async function answerAsAws(
     return { answer, handler: undefined, path };
   }
   if (route.to === "health") return health(path, parsed.query, request, parts);
-  const pod = await parts.podAt(request.address);
-  if (!isWelcome(request, pod, parts)) {
-    return { answer: textAnswer(401, ""), handler: undefined, path };
-  }
+  const given = await ifWelcome(request, parts, true, () => answerPod(route, path, request, parts));
+  return given ?? { answer: textAnswer(401, ""), handler: undefined, path };
+}
+
+/** What is a pod's own, or its node's. */
+function answerPod(
+  route: Route,
+  path: string,
+  request: MetadataRequest,
+  parts: EndpointParts,
+): Promise<Answered> {
   switch (route.to) {
     case "role-list":
       return guard("roleName", path, parts, async () =>
@@ -58,7 +61,7 @@ export async function answerAsAws(
       return guard("credentials", path, parts, () => giveCredentials(route, request, parts));
     case "iam-info":
       return guard("roleName", path, parts, () => giveInfo(request, parts));
-    case "other":
+    default:
       return proxy(path, request, parts);
   }
 }
@@ -81,40 +84,6 @@ async function giveInfo(
   const credentials = await table.credentials(address, role, signal);
   const { roleArn } = await podAt(address);
   return roleArn === undefined ? textAnswer(404, "") : infoAnswer(roleArn, credentials);
-}
-
-/** Who forwards a request says so in one of these; a token must not get through a proxy by mistake. */
-const FORWARDED = ["x-forwarded-for", "forwarded"];
-
-/** A new token, or why there is none; the same whatever else the answers look like. */
-export async function answerToken(
-  { method, headers, address }: MetadataRequest,
-  { tokens, podAt }: EndpointParts,
-): Promise<MetadataAnswer> {
-  if (method !== "PUT") return textAnswer(405, "", { Allow: "PUT" });
-  if (FORWARDED.some((name) => headers.get(name) !== undefined)) return textAnswer(403, "");
-  const ttl = parseTtl(headers.get(TTL_HEADER));
-  if (ttl === undefined) return textAnswer(400, "");
-  // At once, even while the pod is not known: without a token, clients turn to IMDSv1 or give up.
-  const { uid: podUid } = await podAt(address);
-  return tokenAnswer(tokens.issue({ address, podUid }, ttl), ttl);
-}
-
-/** Whether the request carries a token of this pod's, or none where none is needed. */
-export function isWelcome(
-  { headers, address }: MetadataRequest,
-  pod: KnownPod,
-  parts: EndpointParts,
-): boolean {
-  const token = headers.get(TOKEN_HEADER);
-  return token === undefined
-    ? !isTokenRequired(pod, parts)
-    : parts.tokens.isValid(token, { address, podUid: pod.uid });
-}
-
-/** The pod's namespace can ask for tokens, and cannot do without where every pod must have them. */
-export function isTokenRequired(pod: KnownPod, { requireImdsv2 }: EndpointParts): boolean {
-  return requireImdsv2 || pod.requireImdsv2;
 }
 
 /** Alive by itself; with `deep`, whether a server answers too, which is no reason to restart an agent. */

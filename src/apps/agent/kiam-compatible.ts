@@ -22,7 +22,8 @@ import {
   type Route,
 } from "#core/imds/path.ts";
 import type { Credentials } from "#core/session/credentials.ts";
-import { type Answered, answerToken, isTokenRequired, isWelcome } from "./aws-answers.ts";
+import type { Answered } from "./aws-answers.ts";
+import { answerToken, ifWelcome } from "./session-tokens.ts";
 import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
 
 /** Kiam's retry: 5 ms, half as much more each time, until the next pause would end after 5 s. */
@@ -52,23 +53,23 @@ export async function answerAsKiam(
       if (request.method !== "PUT") return proxy(path, request, parts);
       // A token of ours serves clients as one of the node's would, and no pod reaches the node's service.
       return { answer: await answerToken(request, parts), handler: "proxy", path };
-    default:
-      return answerPod(route, { path, query }, request, parts);
+    default: {
+      // Kiam looks at no token, so one that is not needed is not looked at either.
+      const given = await ifWelcome(request, parts, false, () =>
+        answerPod(route, { path, query }, request, parts),
+      );
+      return given ?? { answer: kiamError(401, "Unauthorized"), handler: undefined, path };
+    }
   }
 }
 
-/** What is a pod's own, and so may need a token. */
+/** What is a pod's own, or its node's. */
 async function answerPod(
   route: Route,
   { path, query }: { readonly path: string; readonly query: string },
   request: MetadataRequest,
   parts: EndpointParts,
 ): Promise<Answered> {
-  const pod = await parts.podAt(request.address);
-  // Kiam looks at no token, so one that is not needed is not looked at either.
-  if (isTokenRequired(pod, parts) && !isWelcome(request, pod, parts)) {
-    return { answer: kiamError(401, "Unauthorized"), handler: undefined, path };
-  }
   switch (route.to) {
     case "role-list": {
       const bad = badEscape(query);

@@ -26,7 +26,7 @@ async function askedFor(
   };
   const parts: EndpointParts = {
     table: { role: refuse, listedRole: refuse, credentials: refuse },
-    podAt: async () => ({ uid: undefined, requireImdsv2: false, roleArn: undefined }),
+    podAt: async () => ({ uid: undefined, requireImdsv2: undefined, roleArn: undefined }),
     tokens: { issue: () => "", isValid: () => true },
     upstream: async (path) => {
       asked.push(encodeURI(path));

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import {
+  CREDENTIALS,
   type EndpointWorld,
+  ROLE,
   type Reply,
   type RequestOptions,
   SKIP_IPV6,
@@ -10,6 +12,7 @@ import {
   serveEndpoint,
 } from "#test/metadata-endpoint.ts";
 
+const UNKNOWN = { uid: undefined, requireImdsv2: undefined, roleArn: undefined };
 const LIST = "/latest/meta-data/iam/security-credentials";
 const TTL = "x-aws-ec2-metadata-token-ttl-seconds";
 const TOKEN = "x-aws-ec2-metadata-token";
@@ -106,7 +109,7 @@ for (const { host, skip } of WAYS_IN) {
 
     test("are issued to a pod that is not known yet, and serve it once it is", async () => {
       const known = world.pod;
-      world.pod = { uid: undefined, requireImdsv2: false, roleArn: undefined };
+      world.pod = UNKNOWN;
       const { status, headers, body: token } = await ask(ISSUE, put("21600"));
       assert.deepEqual([status, headers[TTL]], [200, "21600"]);
       assert.equal((await ask(`${LIST}/`, shown(token))).status, 200);
@@ -189,10 +192,31 @@ describe("the metadata endpoint of a namespace that requires IMDSv2", { timeout:
       assert.equal((await send(world.port, `${LIST}/`)).status, 200);
     });
 
+    test(`gives nothing to a pod that turns out to need one, when it answers as ${like}`, async () => {
+      await using world = await serveEndpoint({ kiamCompatible });
+      const known = { ...world.pod, requireImdsv2: true };
+      const { body: token } = await send(world.port, ISSUE, put("60"));
+      // While its answer is waited for, it becomes known whose the address is.
+      Object.defineProperty(world, "role", { get: () => ((world.pod = known), ROLE) });
+      Object.defineProperty(world, "credentials", {
+        get: () => ((world.pod = known), CREDENTIALS),
+      });
+      for (const path of [`${LIST}/`, `${LIST}/path/my-role`]) {
+        world.pod = UNKNOWN;
+        const refused = await send(world.port, path);
+        assert.deepEqual(
+          [refused.status, refused.body.trim()],
+          [401, kiamCompatible ? "Unauthorized" : ""],
+        );
+        world.pod = UNKNOWN;
+        assert.equal((await send(world.port, path, shown(token))).status, 200);
+      }
+    });
+
     test(`goes by the flag while the pod is not known, when it answers as ${like}`, async () => {
       for (const requireImdsv2 of [false, true]) {
         await using world = await serveEndpoint({ kiamCompatible, requireImdsv2 });
-        world.pod = { uid: undefined, requireImdsv2: false, roleArn: undefined };
+        world.pod = UNKNOWN;
         const { status } = await send(world.port, `${LIST}/`);
         assert.equal(status, requireImdsv2 ? 401 : 200);
       }

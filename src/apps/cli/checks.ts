@@ -9,13 +9,8 @@ const MOST_MS = 43_200_000;
 
 /** The agent's rules about several settings at once. */
 export function checkAgent(settings: AgentSettings): CrossCheck {
-  const { requireImdsv2, kiamCompatibleAnswers, port } = settings;
+  const { port } = settings;
   const problems: string[] = [];
-  if (requireImdsv2 && kiamCompatibleAnswers) {
-    problems.push(
-      "require-imdsv2 cannot be had with kiam-compatible-answers, since Kiam answers without a token: leave one of them out",
-    );
-  }
   // The kernel would not mind: an agent shares its ports with the one that follows it.
   const ports = [port, settings.prometheusListenAddr?.port, settings.pprofListenAddr?.port];
   const given = ports.filter((one) => one !== undefined && one !== 0);

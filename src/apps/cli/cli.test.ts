@@ -228,10 +228,6 @@ describe("a command line", () => {
       says: "flag 'iptables' cannot be repeated",
     },
     {
-      line: `agent ${TLS} --host=a --require-imdsv2 --kiam-compatible-answers`,
-      says: "leave one of them out",
-    },
-    {
       line: `agent ${TLS} --host=a --port=81 --prometheus-listen-addr=:81`,
       says: "must have different ports",
     },

@@ -16,8 +16,8 @@ import { WaitingRoom } from "./waiting-room.ts";
 export interface KnownPod {
   /** Undefined while it is not known whose the address is. */
   readonly uid: string | undefined;
-  /** Whether its namespace asks for session tokens. */
-  readonly requireImdsv2: boolean;
+  /** Whether its namespace asks for session tokens; undefined while that is not known. */
+  readonly requireImdsv2: boolean | undefined;
   /** The role that it was granted; undefined without a grant, or where no feed names its ARN. */
   readonly roleArn: RoleArn | undefined;
 }
@@ -153,10 +153,11 @@ export class NodeTable {
     try {
       const { uid, requireImdsv2, grant } = await this.#podAt(address);
       const roleArn = grant.outcome === "granted" ? grant.roleArn : undefined;
-      return { uid, requireImdsv2, roleArn };
+      const isDecided = grant.outcome !== "refused" || grant.code !== "namespace_unknown";
+      return { uid, requireImdsv2: isDecided ? requireImdsv2 : undefined, roleArn };
     } catch {
       const uid = await this.#recordedAt(address).catch(() => undefined);
-      return { uid, requireImdsv2: false, roleArn: undefined };
+      return { uid, requireImdsv2: undefined, roleArn: undefined };
     }
   }
 
