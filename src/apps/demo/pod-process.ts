@@ -6,7 +6,7 @@
 import http from "node:http";
 import { createInterface } from "node:readline";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-import { fromInstanceMetadata } from "@aws-sdk/credential-providers";
+import { fromHttp, fromInstanceMetadata } from "@aws-sdk/credential-providers";
 
 const [address = "", stsEndpoint = ""] = process.argv.slice(2);
 
@@ -14,12 +14,16 @@ const [address = "", stsEndpoint = ""] = process.argv.slice(2);
 const agent = http.globalAgent as http.Agent & { options: http.AgentOptions };
 Object.assign(agent.options, { localAddress: address });
 
+// As the SDK's own chain decides it.
+const provide =
+  process.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] === undefined ? fromInstanceMetadata : fromHttp;
+
 async function whoAmI(): Promise<object> {
   const started = performance.now();
   const client = new STSClient({
     region: "eu-west-1",
     endpoint: stsEndpoint,
-    credentials: fromInstanceMetadata({ timeout: 1_000, maxRetries: 0 }),
+    credentials: provide({ timeout: 1_000, maxRetries: 0 }),
     maxAttempts: 1,
   });
   try {

@@ -14,15 +14,27 @@ export interface PodProcess extends AsyncDisposable {
   whoAmI(): Promise<WhoAmI>;
 }
 
-/** Starts an application that reaches the metadata endpoint from `address`. */
-export function startPod(address: string, metadataUrl: string, stsUrl: string): PodProcess {
+/** What an application finds in its environment: where to get credentials. */
+export type CredentialsEnvironment =
+  | { readonly AWS_EC2_METADATA_SERVICE_ENDPOINT: string }
+  | {
+      readonly AWS_CONTAINER_CREDENTIALS_FULL_URI: string;
+      readonly AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: string;
+    };
+
+/** Starts an application that reaches its endpoint from `address`. */
+export function startPod(
+  address: string,
+  environment: CredentialsEnvironment,
+  stsUrl: string,
+): PodProcess {
   const script = new URL("./pod-process.ts", import.meta.url).pathname;
   const child = spawn(process.execPath, [script, address, stsUrl], {
     stdio: ["pipe", "pipe", "inherit"],
     env: {
       ...quietEnvironment({}),
       AWS_EC2_METADATA_DISABLED: "false",
-      AWS_EC2_METADATA_SERVICE_ENDPOINT: metadataUrl,
+      ...environment,
     },
   });
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -3,6 +3,7 @@ import { kubernetesNamespace, kubernetesPod } from "#test/pods.ts";
 import { startPod, type PodProcess, type WhoAmI } from "./pod.ts";
 import { get } from "./processes.ts";
 import type { Report } from "./report.ts";
+import { projectToken } from "./token.ts";
 import { ACCOUNT, type DemoNode, type World } from "./world.ts";
 
 const ROLE = "iam.amazonaws.com/role";
@@ -22,6 +23,8 @@ interface Described {
   readonly address: string;
   readonly node: number;
   readonly role?: string;
+  /** Shares its node's address, and so proves by its token who it is. */
+  readonly hostNetwork?: true;
 }
 
 const CART: Described = {
@@ -52,6 +55,23 @@ const CURIOUS: Described = {
   node: 1,
   role: "cluster-admin",
 };
+/** Both on the host network of one node. */
+const EXPORTER: Described = {
+  namespace: "data",
+  name: "exporter",
+  address: "127.0.0.1",
+  node: 0,
+  role: "arn:aws:iam::210987654321:role/data/etl",
+  hostNetwork: true,
+};
+const PROBE: Described = {
+  namespace: "shop",
+  name: "probe",
+  address: "127.0.0.1",
+  node: 0,
+  role: "shop/probe",
+  hostNetwork: true,
+};
 const PLAIN: Described = { namespace: "guests", name: "plain", address: "127.0.1.30", node: 0 };
 
 /** Plays the whole demo, one statement after the other. */
@@ -61,25 +81,29 @@ export async function tell(
   resources: AsyncDisposableStack,
 ): Promise<void> {
   putNamespaces(world);
-  const start = (described: Described): Application =>
-    resources.use(startApplication(world, described));
+  const start = async (described: Described): Promise<Application> =>
+    resources.use(await startApplication(world, described));
 
   report.chapter("Two nodes, three namespaces; every pod asks STS who it is, with the AWS SDK");
-  const cart = start(CART);
-  const checkout = start(CHECKOUT);
-  const reports = start(REPORTS);
+  const cart = await start(CART);
+  const checkout = await start(CHECKOUT);
+  const reports = await start(REPORTS);
   await expectRole(report, cart, "shop/cart-reader");
   await expectRole(report, checkout, "shop/payments");
   await expectRole(report, reports, "data/reports", "210987654321");
 
   report.chapter("A pod names a role that its namespace does not permit");
-  await expectRefusal(world, report, start(CURIOUS));
+  await expectRefusal(world, report, await start(CURIOUS));
+
+  report.chapter("Two pods share their node's address; their tokens say who is who");
+  await expectRole(report, await start(EXPORTER), "data/etl", "210987654321");
+  await expectRole(report, await start(PROBE), "shop/probe");
 
   report.chapter("A role is changed by annotation");
   await expectFollowed(world, report, cart);
 
   report.chapter("What would a pod have got from the node?");
-  await expectNothingFromNode(world, report, start(PLAIN));
+  await expectNothingFromNode(world, report, await start(PLAIN));
 
   report.chapter("The server is stopped");
   await world.server.stop();
@@ -112,16 +136,26 @@ function putPod({ kubernetes, nodes }: World, pod: Described): void {
       node: nodes[pod.node]?.name ?? "",
       addresses: [pod.address],
       phase: "Running",
+      hostNetwork: pod.hostNetwork ?? false,
       annotations: pod.role === undefined ? {} : { [ROLE]: pod.role },
     }),
   );
 }
 
-function startApplication(world: World, described: Described): Application {
+async function startApplication(world: World, described: Described): Promise<Application> {
   putPod(world, described);
   const node = world.nodes[described.node];
   if (node === undefined) throw new Error(`no node ${described.node}`);
-  const process = startPod(described.address, node.metadataUrl, world.sts.url);
+  const environment = described.hostNetwork
+    ? {
+        AWS_CONTAINER_CREDENTIALS_FULL_URI: `${node.metadataUrl}/v1/credentials`,
+        AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: await projectToken(world, {
+          ...described,
+          node: node.name,
+        }),
+      }
+    : { AWS_EC2_METADATA_SERVICE_ENDPOINT: node.metadataUrl };
+  const process = startPod(described.address, environment, world.sts.url);
   return Object.assign(process, {
     namespace: described.namespace,
     name: described.name,

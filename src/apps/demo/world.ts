@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startApiServer, type ApiServer } from "#test/api-server.ts";
 import { createAuthority, writeTlsFolder } from "#test/certificates.ts";
+import { signingKey } from "#test/token-issuer.ts";
 import { startSts, type StsSimulator } from "#test/sts.ts";
 import { freePort, startRolecall, untilReady, type Started } from "./processes.ts";
 
@@ -21,6 +22,8 @@ export interface DemoNode {
 /** Everything outside Rolecall, simulated, and Rolecall itself as real processes. */
 export interface World {
   readonly kubernetes: ApiServer;
+  /** For files; it goes with the world. */
+  readonly folder: string;
   readonly sts: StsSimulator;
   readonly server: Started;
   readonly nodes: readonly DemoNode[];
@@ -34,6 +37,7 @@ export async function startWorld(resources: AsyncDisposableStack): Promise<World
   resources.defer(() => rm(folder, { recursive: true, force: true }));
 
   const kubernetes = resources.use(await startApiServer());
+  kubernetes.signingKeys = [signingKey()];
   const sts = resources.use(
     await startSts({
       account: ACCOUNT,
@@ -77,7 +81,7 @@ export async function startWorld(resources: AsyncDisposableStack): Promise<World
   }
   await untilReady(`http://127.0.0.1:${serverTelemetry}/readyz`);
   for (const { metadataUrl } of nodes) await untilReady(`${metadataUrl}/ping`);
-  return { kubernetes, sts, server, nodes, nodeMetadataAsked: nodeMetadata.asked };
+  return { kubernetes, folder, sts, server, nodes, nodeMetadataAsked: nodeMetadata.asked };
 }
 
 async function writeCertificates(folder: string): Promise<string[]> {
