@@ -90,11 +90,10 @@ async function bench(): Promise<number> {
         return;
       }
       rows.push(...measured);
-      if (values.json) for (const row of measured) process.stdout.write(`${JSON.stringify(row)}\n`);
-      else process.stderr.write(`${group} is measured\n`);
+      const lines = measured.map((row) => JSON.stringify(row)).join("\n");
+      process.stdout.write(`${values.json ? lines : tableOf(measured)}\n`);
     },
   });
-  if (!values.json) process.stdout.write(`${tableOf(rows)}\n`);
   process.stderr.write(`${verdictOf(rows)}\n`);
   const isPart = values.quick || values.only !== undefined || values.rounds !== undefined;
   if (!isPart && failures === 0) await writeFile(RESULTS, resultsOf(await describeMachine(), rows));

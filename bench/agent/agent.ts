@@ -4,6 +4,7 @@ import { freePort } from "#apps/demo/processes.ts";
 import { bundle } from "../../tools/bundle.ts";
 import { type MeasuredProcess, startMeasured } from "../measured-process.ts";
 import type { Feed } from "./feed.ts";
+import { NODE_NAME } from "./pods.ts";
 
 /** The agent as the image has it: the bundle, and how Node is started on it. */
 export interface Product {
@@ -62,6 +63,7 @@ export async function startAgent({
     `--ca=${feed.tls.ca}`,
     `--server-address=localhost:${feed.port}`,
     "--host=127.0.0.1",
+    `--node-name=${NODE_NAME}`,
     `--port=${port}`,
     `--prometheus-listen-addr=127.0.0.1:${telemetry}`,
     `--cni-results=${cniResults}`,
