@@ -312,7 +312,7 @@ describe("NodeTable and what the node itself says", () => {
 
   test("knows a pod and what its namespace asks, as far as is known", async () => {
     const { put, table, world } = setUp();
-    const nobody = { uid: undefined, requireImdsv2: false, roleArn: undefined };
+    const nobody = { uid: undefined, requireImdsv2: undefined, roleArn: undefined };
     assert.deepEqual(await table.known(ADDRESS), nobody);
     world.podUid = "uid-1";
     assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-1" });
@@ -322,6 +322,11 @@ describe("NodeTable and what the node itself says", () => {
       requireImdsv2: true,
       roleArn: `${BASE_ARN}reader`,
     });
+    world.podUid = "uid-2";
+    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-2" });
+    world.podUid = "uid-1";
+    put({ grant: { outcome: "refused", code: "namespace_unknown", reason: "why" } });
+    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-1" });
     world.disputed = new AppError("pod_ambiguous", "two records");
     assert.deepEqual(await table.known(ADDRESS), nobody);
   });
