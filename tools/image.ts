@@ -1,6 +1,6 @@
 /**
  * `npm run image`: writes `dist/image.tar`, a docker archive that needed neither an engine nor a
- * registry. It holds Node, the bundles, iptables, the libraries of both, and CA roots: no shell.
+ * registry. It holds Node, the bundles, iptables, nft and ip, the libraries of all, and CA roots: no shell.
  */
 import { execFile } from "node:child_process";
 import { cp, mkdir, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
@@ -21,7 +21,7 @@ await rm(FILES, { recursive: true, force: true });
 await bundle(join(FILES, "opt/rolecall"));
 await copy(process.execPath, "usr/local/bin/node");
 await run("strip", [join(FILES, "usr/local/bin/node")]);
-await copyIptables();
+await copyInterception();
 await copy("/etc/ssl/certs/ca-certificates.crt", "etc/ssl/certs/ca-certificates.crt");
 await copyLauncher();
 await writeAccounts();
@@ -54,12 +54,19 @@ async function copy(from: string, to: string): Promise<void> {
   }
 }
 
-async function copyIptables(): Promise<void> {
-  const program = "/usr/sbin/xtables-nft-multi";
-  await stat(program).catch((cause: unknown) => {
-    throw new Error(`${program} is missing: install the package iptables`, { cause });
-  });
-  await copy(program, program);
+/** What each way of interception runs. */
+async function copyInterception(): Promise<void> {
+  const packages = {
+    "/usr/sbin/xtables-nft-multi": "iptables",
+    "/usr/sbin/nft": "nftables",
+    "/usr/sbin/ip": "iproute2",
+  };
+  for (const [program, name] of Object.entries(packages)) {
+    await stat(program).catch((cause: unknown) => {
+      throw new Error(`${program} is missing: install the package ${name}`, { cause });
+    });
+    await copy(program, program);
+  }
   await symlink("xtables-nft-multi", join(FILES, "usr/sbin/iptables"));
   const extensions = (await run("find", ["/usr/lib", "-type", "d", "-name", "xtables"])).trim();
   await cp(extensions, join(FILES, extensions), { recursive: true });
