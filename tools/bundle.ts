@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -7,17 +7,21 @@ const ROOT = join(import.meta.dirname, "..");
 export const PROCESSES = ["agent", "intercept", "server", "health"] as const;
 export type ProcessName = (typeof PROCESSES)[number];
 
-/** Leaves the processes' code out of the command line's bundle. */
-const APART: Plugin = {
-  name: "processes-apart",
+/** What is loaded only when it is needed, by the name of its bundle. */
+const APART: ReadonlyMap<string, string> = new Map([
+  ...PROCESSES.map((name) => [`src/apps/${name}/main.ts`, name] as const),
+  ["src/runtime/re2-engine.ts", "re2-engine"],
+]);
+
+/** Leaves what is imported later, and has a bundle of its own, out of the bundle that imports it. */
+const LATER: Plugin = {
+  name: "later",
   setup(building) {
-    building.onResolve(
-      { filter: /^\.\.\/(?:agent|intercept|server|health)\/main\.ts$/ },
-      ({ path }) => ({
-        path: `./${path.split("/")[1]}.cjs`,
-        external: true,
-      }),
-    );
+    building.onResolve({ filter: /\.ts$/ }, ({ path, kind, resolveDir }) => {
+      if (kind !== "dynamic-import") return undefined;
+      const name = APART.get(relative(ROOT, join(resolveDir, path)));
+      return name === undefined ? undefined : { path: `./${name}.cjs`, external: true };
+    });
   },
 };
 
@@ -28,26 +32,27 @@ const APART: Plugin = {
 export async function bundle(
   folder: string,
 ): Promise<Readonly<Record<ProcessName | "rolecall", Metafile>>> {
-  const one = async (name: string, entry: string, plugins: Plugin[] = []): Promise<Metafile> => {
+  const one = async (name: string, entry: string): Promise<Metafile> => {
     const { metafile } = await build({
-      entryPoints: [join(ROOT, "src/apps", entry, "main.ts")],
+      entryPoints: [join(ROOT, entry)],
       outfile: join(folder, `${name}.cjs`),
       bundle: true,
       platform: "node",
       format: "cjs",
       target: "node26",
       minifySyntax: true,
+      // Becomes require(): Node's loader of modules would take part in loading CommonJS otherwise.
+      supported: { "dynamic-import": false },
       metafile: true,
       logLevel: "warning",
       absWorkingDir: ROOT,
-      plugins,
+      plugins: [LATER],
     });
     return metafile;
   };
-  const [agent, intercept, server, health] = await Promise.all(
-    PROCESSES.map((name) => one(name, name)),
+  const rolecall = await one("rolecall", "src/apps/cli/main.ts");
+  const built = await Promise.all(
+    Array.from(APART, async ([entry, name]) => [name, await one(name, entry)] as const),
   );
-  const rolecall = await one("rolecall", "cli", [APART]);
-  if (!agent || !intercept || !server || !health) throw new Error("a bundle was not built");
-  return { agent, intercept, server, health, rolecall };
+  return { ...(Object.fromEntries(built) as Record<ProcessName, Metafile>), rolecall };
 }

@@ -11,7 +11,7 @@ import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import { createLog } from "#runtime/log.ts";
 import { createMetrics } from "#runtime/metrics.ts";
-import { compileRe2 } from "#runtime/re2-engine.ts";
+import { compileSetting } from "#runtime/re2.ts";
 import { type Run, run } from "#runtime/run.ts";
 import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
@@ -112,7 +112,7 @@ async function serve(
           podAt: (address) => table.known(address),
           tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
           upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
-          allow: compileRe2(settings.allowRouteRegexp),
+          allow: await compileSetting(settings.allowRouteRegexp),
           allowSource: settings.allowRouteRegexp,
           requireImdsv2: settings.requireImdsv2,
           kiamCompatible: settings.kiamCompatibleAnswers,

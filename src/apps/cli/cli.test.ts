@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { compileRe2 } from "#runtime/re2-engine.ts";
+import { compileSetting } from "#runtime/re2.ts";
 import { cli } from "./cli.ts";
 import type { CommandContext } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
@@ -36,7 +36,7 @@ async function call(
     program,
     version: "1.2.3",
     environment,
-    compile: compileRe2,
+    compile: compileSetting,
     pathKind: (path) => (path.startsWith("/tls/") ? "file" : "missing"),
     readFile: () => "--level=debug\n",
     out: (text) => (printed.out += text),

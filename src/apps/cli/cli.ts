@@ -1,4 +1,5 @@
 import { HELP_FLAGS, parseFlags, type Sources } from "#runtime/settings/parse.ts";
+import { type SettingsTable, camelCase } from "#runtime/settings/setting.ts";
 import { tokens } from "#runtime/settings/tokens.ts";
 import type { Command, CommandContext, CommandMain } from "./command.ts";
 import { commandHelp, programHelp } from "./help.ts";
@@ -9,6 +10,8 @@ export interface CliWorld extends Sources {
   /** `rolecall`, or `kiam` where it is called so. */
   readonly program: string;
   readonly version: string;
+  /** Compiles an RE2 expression. Rejects with an Error in the words of Go's regexp when it can't. */
+  compile(expression: string): Promise<unknown>;
   readFile(path: string): string;
   out(text: string): void;
   err(text: string): void;
@@ -34,6 +37,7 @@ export async function cli(argv: readonly string[], world: CliWorld): Promise<num
     const command = commandNamed(name, commands);
     const parsed = parseFlags(command.settings, tokens(rest, world.readFile), world);
     if (parsed.outcome === "help") return showHelp(name, world);
+    await compileAll(command.settings, parsed.settings, world);
     const settings = parsed.settings as never;
     const { problems, warnings } = command.check?.(settings) ?? { problems: [], warnings: [] };
     if (problems.length > 0) throw new Error(problems.join("; "));
@@ -57,6 +61,17 @@ export async function cli(argv: readonly string[], world: CliWorld): Promise<num
 function withCommand(argv: readonly string[], commands: CliWorld["commands"]): readonly string[] {
   const two = argv.slice(0, 2).join(" ");
   return Object.hasOwn(commands, two) ? [two, ...argv.slice(2)] : argv;
+}
+
+/** What is no expression is said with the other problems of a command line. */
+async function compileAll(
+  table: SettingsTable,
+  settings: Readonly<Record<string, unknown>>,
+  { compile }: CliWorld,
+): Promise<void> {
+  for (const [flag, { kind }] of Object.entries(table)) {
+    if (kind === "regexp") await compile(String(settings[camelCase(flag)]));
+  }
 }
 
 function commandNamed(name: string, commands: CliWorld["commands"]): Command {

@@ -1,7 +1,7 @@
 /** The program: `rolecall agent|server|health …`, and the same as `/kiam …`. */
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { compileRe2 } from "#runtime/re2-engine.ts";
+import { compileSetting } from "#runtime/re2.ts";
 import { cli } from "./cli.ts";
 import { COMMANDS } from "./commands.ts";
 import { VERSION } from "./version.ts";
@@ -14,7 +14,7 @@ async function main(): Promise<void> {
     program: program === "kiam" ? "kiam" : "rolecall",
     version: VERSION,
     environment: process.env,
-    compile: compileRe2,
+    compile: compileSetting,
     pathKind(path) {
       const found = statSync(path, { throwIfNoEntry: false });
       if (found === undefined) return "missing";

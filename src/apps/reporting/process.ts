@@ -1,7 +1,6 @@
 import type { Log } from "#runtime/log.ts";
 import type { Metrics } from "#runtime/metrics.ts";
 import { reportProcess } from "#runtime/process-metrics.ts";
-import { servePprof } from "#runtime/pprof.ts";
 import type { Address } from "#runtime/settings/setting.ts";
 import { serveTelemetry, type Health } from "#runtime/telemetry.ts";
 
@@ -35,6 +34,8 @@ export async function openProcess(options: OpenProcessOptions): Promise<void> {
   }
   if (settings.pprofListenAddr !== undefined) {
     const address = settings.pprofListenAddr;
+    // Hardly anybody profiles, and what it needs of Node is large.
+    const { servePprof } = await import("#runtime/pprof.ts");
     resources.use(await servePprof({ address, shared }));
     log.say("pprof_listening", { ...address });
   }

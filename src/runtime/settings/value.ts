@@ -6,8 +6,6 @@ import type { Setting } from "./setting.ts";
 export interface ValueChecks {
   /** What is at a path. */
   pathKind(path: string): "file" | "directory" | "missing";
-  /** Compiles an RE2 expression. @throws {Error} when it can't, in the words of Go's regexp. */
-  compile(expression: string): unknown;
 }
 
 /**
@@ -19,6 +17,7 @@ export interface ValueChecks {
 export function readValue(flag: string, setting: Setting, text: string, checks: ValueChecks) {
   switch (setting.kind) {
     case "string":
+    case "regexp":
       return text;
     case "list":
       return readList(text);
@@ -32,9 +31,6 @@ export function readValue(flag: string, setting: Setting, text: string, checks: 
       return within(flag, setting, readInteger(text), String);
     case "file":
       return readFilePath(text, checks);
-    case "regexp":
-      checks.compile(text);
-      return text;
     case "address":
       return text === "" && setting.default === undefined ? undefined : parseAddress(text);
   }
