@@ -20,6 +20,7 @@ export type Refusal = 400 | 408 | 413 | 417 | 431;
 const HOST = /^[\w.:[\]%~-]*$/;
 /** A control character, or a line's end that is only half of one. */
 const FORBIDDEN = /[\0-\x08\v\f\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/;
+const FORBIDDEN_FROM = new RegExp(FORBIDDEN, "g");
 
 /**
  * Reads the head of one request, without the empty line that ends it; one character is one byte.
@@ -56,9 +57,10 @@ export function readRequestHead(head: string): RequestHead | Refusal {
 export function mayBecomeHead(text: string, from: number): boolean {
   const first = text.charCodeAt(0);
   if (first < 0x41 || first > 0x5a) return false;
-  // Of the bytes before, a line feed may need the last one; the last of all may need the next one.
-  const end = text.endsWith("\r") ? -1 : undefined;
-  return !FORBIDDEN.test(text.slice(Math.max(0, from - 1), end));
+  // What was last of all when it was looked at may have been half of a line's end, as may be what is now.
+  FORBIDDEN_FROM.lastIndex = Math.max(0, from - 1);
+  const found = FORBIDDEN_FROM.exec(text)?.index;
+  return found === undefined || (found === text.length - 1 && text.endsWith("\r"));
 }
 
 function hasHost(headers: HttpHeaders, isOld: boolean): boolean {
