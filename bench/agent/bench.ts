@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Row, rowOf } from "../row.ts";
 import { changes } from "./changes.ts";
+import { container } from "./container.ts";
 import { memory, memoryLong } from "./memory.ts";
 import { profiles } from "./profiles.ts";
 import { start } from "./start.ts";
@@ -14,6 +15,7 @@ const GROUPS: Readonly<Record<string, (world: World, plan: Plan) => Promise<read
   "keep-alive": keepAlive,
   connect,
   "fixed-rate": fixedRate,
+  container,
   changes,
   start,
   memory,

@@ -9,9 +9,10 @@ import { systemClock } from "#runtime/system-clock.ts";
 import { createAuthority, writeTlsFolder, type TlsFolder } from "#test/certificates.ts";
 import { BASE_ARN } from "#test/fed-pod.ts";
 import { SERVER_KEEPALIVE } from "#test/rpc.ts";
+import { TOKEN_KEYS } from "./container.ts";
 import { paced } from "./paced.ts";
 import { benchCredentials, NODE_PODS } from "./pods.ts";
-import { asKnown, podChanges } from "./pod-changes.ts";
+import { asKnown, podChanges, unplaced } from "./pod-changes.ts";
 
 /** A server that says what the node's pods may have. Disposing ends it. */
 export interface Feed extends AsyncDisposable {
@@ -69,7 +70,7 @@ function wayOfDataOfTheNode(signal: AbortSignal) {
       concurrencyMax: 8,
       queueMax: 1_000,
     },
-    tokenKeys: () => undefined,
+    tokenKeys: () => TOKEN_KEYS,
     epoch: "bench",
     observeFeed: () => undefined,
   });
@@ -82,7 +83,10 @@ function wayOfDataOfTheNode(signal: AbortSignal) {
   });
   const namespace = { name: "shop", permitted: ".*", requireImdsv2: false, resourceVersion: "1" };
   grants.applyNamespaces({ type: "replaced", items: [namespace] });
-  grants.applyPods({ type: "replaced", items: NODE_PODS.map((pod) => asKnown(pod, "1")) });
+  grants.applyPods({
+    type: "replaced",
+    items: [...NODE_PODS.map((pod) => asKnown(pod, "1")), unplaced()],
+  });
   // Both end by the signal.
   for (const part of [sessions, feeds]) part.run(signal).catch(() => undefined);
   return way;

@@ -1,7 +1,7 @@
 import type { Pod } from "#core/pod/pod.ts";
 import type { Change } from "#core/watch/change.ts";
 import { knownPod } from "#test/known-pod.ts";
-import { type BenchPod, NODE_NAME, NODE_PODS } from "./pods.ts";
+import { type BenchPod, NODE_NAME, NODE_PODS, UNPLACED_UID } from "./pods.ts";
 
 /** Pods that come and go beside those that are served. */
 const GUESTS = 16;
@@ -43,6 +43,18 @@ export function podChanges(apply: (change: Change<Pod>) => void): () => void {
     guests[place] = item;
     apply({ type: "put", item });
   };
+}
+
+/** A pod of the node that Kubernetes knows no address of. */
+export function unplaced(): Pod {
+  const name = "unplaced";
+  return knownPod({
+    uid: UNPLACED_UID,
+    name,
+    role: "bench-role-0",
+    node: NODE_NAME,
+    addresses: [],
+  });
 }
 
 /** A pod of the node as the watch brings it. */

@@ -14,6 +14,9 @@ export interface BenchPod {
   readonly role: string;
 }
 
+/** A pod of the node without an address: its token may come from anywhere. */
+export const UNPLACED_UID = "00000000-0000-4000-8000-999999999999";
+
 export const NODE_NAME = "node-a";
 
 /** As many as the kubelet lets a node have by default. */

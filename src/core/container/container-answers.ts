@@ -2,6 +2,7 @@ import type { AppError } from "../errors.ts";
 import type { GivenCredentials } from "../feed/node-table.ts";
 import { instant, type MetadataAnswer } from "../imds/answers.ts";
 import { accountOf } from "../role/role-arn.ts";
+import type { Credentials } from "../session/credentials.ts";
 
 const HEADERS = {
   "Content-Type": "application/json",
@@ -22,8 +23,17 @@ export function tokenOf(authorization: string | undefined): string | undefined {
   return authorization?.replace(/^Bearer(?: +|$)/i, "") || undefined;
 }
 
+/** Answers by credentials, which are of one role: nearly every request is for one that was written before. */
+const WRITTEN = new WeakMap<Credentials, MetadataAnswer>();
+
 /** Credentials in the form of the container credentials provider, with what AWS's own agents add. */
-export function containerCredentials({ credentials, roleArn }: GivenCredentials): MetadataAnswer {
+export function containerCredentials(given: GivenCredentials): MetadataAnswer {
+  const answer = WRITTEN.get(given.credentials) ?? writeCredentials(given);
+  WRITTEN.set(given.credentials, answer);
+  return answer;
+}
+
+function writeCredentials({ credentials, roleArn }: GivenCredentials): MetadataAnswer {
   const json = JSON.stringify({
     AccessKeyId: credentials.accessKeyId,
     SecretAccessKey: credentials.secretAccessKey.reveal(),
