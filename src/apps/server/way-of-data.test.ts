@@ -302,7 +302,7 @@ describe("a node feed", () => {
     const { types } = agent();
     await settle();
     types();
-    await clock.advance(900);
+    await clock.advance(750);
     assert.deepEqual(types(), ["heartbeat", "heartbeat", "heartbeat"]);
   });
 

@@ -17,8 +17,8 @@ export interface NodeFeedsOptions {
   readonly observe: (event: NodeFeedEvent) => void;
 }
 
-/** Agents leave a server that has said nothing for 900 ms: three beats may be late. */
-const BEAT_MS = 300;
+/** Agents leave a server that has said nothing for 800 ms: the third beat may be late. */
+const BEAT_MS = 250;
 /** How long the changes of a node are remembered for an agent that went away. */
 const REMEMBER_MS = 300_000;
 /** Nodes that are remembered; more than Kubernetes can have in one cluster. */

@@ -129,17 +129,17 @@ describe("FeedFollower", { timeout: 60_000 }, () => {
     assert.equal(table.session(9)?.credentials?.accessKeyId, "ASIA1");
   });
 
-  test("leaves a server that falls silent after 900 ms, for one that speaks", async () => {
+  test("leaves a server that falls silent after 800 ms, for one that speaks", async () => {
     const first = await serveFeed("one", BEST);
     const second = await serveFeed("two", SECOND, first.server.port);
     for (const { source } of [first, second]) source.saySnapshot(READER);
     const { clock, events, follower } = followFrom(first.server.port, () => [BEST]);
     assert.equal((await events.first("feed_in_sync")).server, BEST);
 
-    await clock.advance(899);
+    await clock.advance(799);
     assert.equal(follower.state, "in-sync");
     await clock.advance(1);
-    assert.match((await events.first("feed_lost")).reason, /silent for 900 ms/);
+    assert.match((await events.first("feed_lost")).reason, /silent for 800 ms/);
     assert.equal(follower.state, "lost");
     assert.equal(second.source.open, 0);
   });
@@ -154,7 +154,7 @@ describe("FeedFollower", { timeout: 60_000 }, () => {
     assert.equal((await events.first("feed_in_sync")).server, BEST);
     addresses = [BEST, SECOND];
     await connections.first("server_reachable", 1);
-    await clock.advance(900);
+    await clock.advance(800);
     assert.equal((await events.first("feed_in_sync", 1)).server, SECOND);
   });
 

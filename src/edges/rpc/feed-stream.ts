@@ -19,7 +19,7 @@ export interface FeedStreamOptions {
 }
 
 /** A server that says nothing for so long is gone, or frozen; it beats three times in that time. */
-const SILENT_MS = 900;
+const SILENT_MS = 800;
 const PING_PATIENCE_MS = 150;
 
 /** One server's feed, read into the table batch by batch until it ends. */
