@@ -28,9 +28,12 @@ export function textAnswer(
   return { status, headers: { ...HEADERS, ...headers }, body };
 }
 
-/** A new session token. Clients in Go and Rust insist on the header. */
+/**
+ * A new session token. Clients in Go and Rust insist on the header; it comes first, since the rule that
+ * limits these answers' hops looks for it there (`edges/linux/nft-ruleset.ts`).
+ */
 export function tokenAnswer(token: string, ttlSeconds: number): MetadataAnswer {
-  return textAnswer(200, token, { [TTL_HEADER]: String(ttlSeconds) });
+  return { status: 200, headers: { [TTL_HEADER]: String(ttlSeconds), ...HEADERS }, body: token };
 }
 
 /**

@@ -26,6 +26,9 @@ export type Family = "inet" | "bridge";
  * - In the family `bridge`, frames that go from one port of a bridge to another are dropped: without
  *   br_netfilter they pass no table of `inet`.
  *
+ * `hop_limit` keeps answers with a session token from going further than to the pod that asked: not to
+ * containers or machines behind it, as with EC2's default limit.
+ *
  * The node's own requests pass none of these hooks; what it sends to itself comes in by `lo`.
  *
  * @throws {AppError} `invalid_settings` when interface, address or port can't be in a rule.
@@ -58,6 +61,10 @@ export function nftRuleset(target: RulesetTarget, families: readonly Family[]): 
     meta l4proto tcp reject with tcp reset
     reject
   }
+  chain hop_limit {
+    type filter hook output priority mangle; policy accept;
+    ${tokenAnswers(target.port).join("\n    ")}
+  }
 `,
     bridge: `
   chain refuse {
@@ -77,6 +84,19 @@ export function nftRemoval(families: readonly Family[]): string {
   const one = (family: Family): string =>
     `table ${family} rolecall\ndelete table ${family} rolecall\n`;
   return families.map(one).join("");
+}
+
+/**
+ * An answer with a token is told by what follows its status line, the header that `tokenAnswer` puts first.
+ * Where that is depends on the TCP header: with timestamps, which Linux sends by default, or bare.
+ */
+function tokenAnswers(port: number): readonly string[] {
+  const begins = Buffer.from("\r\nx-aws-ec2-me").toString("hex");
+  return [32, 20].flatMap((tcpBytes) => {
+    const at = (tcpBytes + "HTTP/1.1 200 OK".length) * 8;
+    const found = `tcp sport ${port} tcp doff ${tcpBytes / 4} @th,${at},112 0x${begins}`;
+    return [`${found} ip ttl set 1`, `${found} ip6 hoplimit set 1`];
+  });
 }
 
 function interfaceMatch(hostInterface: string | undefined): string {

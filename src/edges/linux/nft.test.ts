@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
+import { textAnswer, tokenAnswer } from "#core/imds/answers.ts";
+import { answerText } from "#edges/http/answer-text.ts";
 import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
 import type { Execute } from "./execute.ts";
 import { interceptedEndpoints } from "./intercepted-addresses.ts";
@@ -90,6 +92,50 @@ describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 },
 
     assert.equal(namespace.run("nft list ruleset; ip -4 rule; ip -6 rule"), before);
   });
+
+  /** Serves one answer on the agent's port and reads it, in the namespace. */
+  const EXCHANGE = `
+    const net = require("node:net");
+    const [host, answer] = process.argv.slice(1);
+    const server = net.createServer((socket) => socket.end(answer)).listen(8181, host, () =>
+      net.connect(8181, host).resume().on("close", () => server.close()));`;
+  const frame = { isHead: false, connection: undefined, date: "now" } as const;
+  const answers = [
+    { what: "a token", answer: tokenAnswer("token", 60), limit: 1 },
+    { what: "anything else", answer: textAnswer(200, "role"), limit: 64 },
+  ];
+  for (const { what, answer, limit } of answers) {
+    for (const timestamps of [0, 1]) {
+      const tcp = timestamps === 1 ? "with TCP timestamps" : "without TCP timestamps";
+      test(`let ${what} go ${limit} hop${limit === 1 ? "" : "s"}, ${tcp}`, async () => {
+        const { namespace, rules } = await setUp();
+        await using _ = namespace;
+        await rules(1).apply(never);
+        namespace.run(`ip link set lo up; sysctl -w net.ipv4.tcp_timestamps=${timestamps}`);
+        namespace.run(`nft -f - <<'END'
+table inet seen {
+  chain input {
+    type filter hook input priority 0;
+    tcp sport 8181 tcp flags psh ip ttl ${limit} counter
+    tcp sport 8181 tcp flags psh ip6 hoplimit ${limit} counter
+  }
+}
+END`);
+        const exec = executeIn(namespace);
+        for (const host of ["127.0.0.1", "::1"]) {
+          const text = answerText(answer, frame);
+          await exec(process.execPath, ["-e", EXCHANGE, host, text], never);
+        }
+        const seen = namespace.run("nft list table inet seen");
+        assert.deepEqual(
+          [...seen.matchAll(/counter packets (?<packets>\d+)/g)].map(
+            ({ groups }) => groups?.["packets"],
+          ),
+          ["1", "1"],
+        );
+      });
+    }
+  }
 
   test("are behind routing rules, each of which is missed", async () => {
     const { namespace, rules, exec } = await setUp();
