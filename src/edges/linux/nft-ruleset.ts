@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { AppError } from "#core/errors.ts";
+import { TTL_HEADER } from "#core/imds/answers.ts";
 import type { Endpoint } from "./intercepted-addresses.ts";
 import { checkPort, parseInterfaces, type RuleTarget } from "./rule-target.ts";
 
@@ -91,7 +92,7 @@ export function nftRemoval(families: readonly Family[]): string {
  * Where that is depends on the TCP header: with timestamps, which Linux sends by default, or bare.
  */
 function tokenAnswers(port: number): readonly string[] {
-  const begins = Buffer.from("\r\nx-aws-ec2-me").toString("hex");
+  const begins = Buffer.from(`\r\n${TTL_HEADER}`).subarray(0, 14).toString("hex");
   return [32, 20].flatMap((tcpBytes) => {
     const at = (tcpBytes + "HTTP/1.1 200 OK".length) * 8;
     const found = `tcp sport ${port} tcp doff ${tcpBytes / 4} @th,${at},112 0x${begins}`;
