@@ -457,7 +457,7 @@ export const InSyncSchema: GenMessage<InSync> = /*@__PURE__*/
   messageDesc(file_rolecall_v1_node_feed, 11);
 
 /**
- * The server lives. Comes at least each 250 ms or so; whoever hears nothing for 800 ms goes elsewhere.
+ * The server lives. Comes at least each 350 ms or so; whoever hears nothing for 800 ms goes elsewhere.
  *
  * @generated from message rolecall.v1.Heartbeat
  */
