@@ -1,7 +1,12 @@
 import { AppError } from "#core/errors.ts";
 import { normalizeAddress } from "#core/pod/address.ts";
 import { queryValue } from "#core/imds/path.ts";
-import type { HttpAnswer, HttpHandler, HttpRequest } from "#edges/http/http-message.ts";
+import type {
+  HttpAnswer,
+  HttpHandler,
+  HttpHeaders,
+  HttpRequest,
+} from "#edges/http/http-message.ts";
 import { answerAsAws } from "./aws-answers.ts";
 import { answerAsKiam } from "./kiam-compatible.ts";
 import type { AnsweredEvent, EndpointParts, MetadataRequest } from "./metadata-request.ts";
@@ -23,17 +28,9 @@ export function metadataEndpoint(options: EndpointOptions): HttpHandler {
   const answer = async (request: HttpRequest): Promise<HttpAnswer> => {
     const started = performance.now();
     const address = addressOf(request, options.allowIpQuery);
-    const { method, target, headers } = request;
-    const asked: MetadataRequest = {
-      method,
-      target,
-      address,
-      headers,
-      get signal() {
-        return request.signal;
-      },
-    };
+    const asked = new PodRequest(request, address);
     const { answer, handler, path, error, isBlocked = false } = await answerFor(asked, options);
+    const { method } = request;
     const { status } = answer;
     if (request.isGone) return answer;
     const ms = performance.now() - started;
@@ -56,6 +53,30 @@ export function metadataEndpoint(options: EndpointOptions): HttpHandler {
       });
       return UNEXPECTED;
     });
+}
+
+/**
+ * A class, because V8 gives each literal with a getter a shape of its own, which then keeps the request
+ * until the next full collection.
+ */
+class PodRequest implements MetadataRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly address: string;
+  readonly headers: HttpHeaders;
+  readonly #request: HttpRequest;
+
+  constructor(request: HttpRequest, address: string) {
+    this.method = request.method;
+    this.target = request.target;
+    this.address = address;
+    this.headers = request.headers;
+    this.#request = request;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
 }
 
 /** The address of the connection; headers are never believed. */
