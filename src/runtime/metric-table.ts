@@ -305,7 +305,7 @@ const ROLECALL_METRICS = {
   },
   rolecall_address_disputes_total: {
     type: "counter",
-    help: "Times two did not agree on whose an address is, and its requests were refused: records (of the node), record-and-kernel, server-and-kernel.",
+    help: "Times two did not agree on whose an address is, and its requests were refused: records (of the node), record-and-kernel, server-and-record, server-and-kernel.",
     labels: ["between"],
   },
   rolecall_server_unavailable_total: {

@@ -51,7 +51,7 @@ async function setUp() {
           isInSync: () => true,
           places: { ownerOf: unused, confirm: unused },
           server: { role: unused, credentials: unused },
-          asked: { role: unused, credentials: unused },
+          asked: { role: unused, credentials: unused, leaveTo: unused },
           clock,
         }),
         observe: agentReport(log, metrics).containerAnswered,

@@ -65,6 +65,13 @@ function setUp({ addressesMax = 100, waitingPerAddressMax = 8 } = {}) {
     role: (address: string, signal: AbortSignal) => asked.role(address, signal, server.podUid),
     credentials: (address: string, role: string, signal: AbortSignal) =>
       asked.credentials(address, role, signal, server.podUid),
+    /** What the node says of the address where no record names its pod. */
+    isAt: (address: string, index: number) =>
+      asked.leaveTo({
+        address,
+        record: undefined,
+        place: { interface: `veth${index}`, hardwareAddress: undefined, index },
+      }),
     sweep: () => asked.sweep(),
     size: () => asked.size,
   };
@@ -222,6 +229,20 @@ describe("AskedTable", () => {
     assert.ok(await table.credentials("10.0.0.1", "reader", never));
 
     server.podUid = "till";
+
+    await assert.rejects(table.credentials("10.0.0.1", "reader", never), AppError);
+    await assert.rejects(table.role("10.0.0.1", never), AppError);
+  });
+
+  test("gives nothing of before to an address that is elsewhere now, though no record says whose it is", async () => {
+    const { table, server } = setUp();
+    table.isAt("10.0.0.1", 7);
+    await table.credentials("10.0.0.1", "reader", never);
+    server.error = new AppError("server_unavailable", "away");
+    table.isAt("10.0.0.1", 7);
+    assert.ok(await table.credentials("10.0.0.1", "reader", never));
+
+    table.isAt("10.0.0.1", 8);
 
     await assert.rejects(table.credentials("10.0.0.1", "reader", never), AppError);
     await assert.rejects(table.role("10.0.0.1", never), AppError);

@@ -3,6 +3,8 @@ import { AppError, type ErrorCode } from "../errors.ts";
 import { areAlive, type Credentials } from "../session/credentials.ts";
 import { Flights } from "./flights.ts";
 import { HeldAnswers, type Owner } from "./held-answers.ts";
+import { nameOfPlace } from "./local-truth.ts";
+import type { LocalOwner } from "./places.ts";
 import type { PodAnswers } from "./pod-answers.ts";
 
 /** What the table did that somebody may count or log. */
@@ -126,6 +128,11 @@ export class AskedTable implements PodAnswers {
       isFresh: () => this.#held.areCredentialsFresh(address, role),
       ask: (within) => this.#askCredentials({ address, podUid }, role, within),
     });
+  }
+
+  /** Forgets what was learnt while the address was another pod's, or elsewhere. */
+  leaveTo({ address, record, place }: LocalOwner): void {
+    this.#held.leaveTo({ address, podUid: record?.podUid }, place && nameOfPlace(place));
   }
 
   /** Forgets what can no longer be served. To be called now and then, a minute apart or so. */

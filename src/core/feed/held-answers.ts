@@ -24,6 +24,8 @@ interface Held {
 interface Entry {
   /** Whom the node gave the address to when this was learnt; undefined where it could not tell. */
   podUid: string | undefined;
+  /** Where the address was when nobody could tell; undefined where that was not known either. */
+  place: string | undefined;
   role: { readonly name: string; readonly checkedAt: number } | undefined;
   readonly credentials: Map<string, Held>;
   /** The latest taking that touched it: an answer that was asked for before is not kept. */
@@ -112,12 +114,17 @@ export class HeldAnswers {
    * What was learnt of the address' former owner is not the present one's (design invariant 2), and what
    * was asked for the former one comes too late to be kept.
    */
-  leaveTo({ address, podUid }: Owner): void {
+  leaveTo({ address, podUid }: Owner, place?: string): void {
     const entry = this.#entries.get(address);
-    if (podUid === undefined || entry?.podUid === podUid) return;
+    const hasMoved = place !== undefined && entry?.place !== undefined && entry.place !== place;
+    const isAnother = podUid !== undefined && entry?.podUid !== podUid;
     // What was learnt while the node could not tell may well be this pod's.
-    if (entry === undefined || entry.podUid !== undefined) this.forget(address);
-    this.#entry(address).podUid = podUid;
+    const wasTold = entry === undefined || entry.podUid !== undefined;
+    if (hasMoved || (isAnother && wasTold)) this.forget(address);
+    if (place === undefined && !isAnother) return;
+    const left = this.#entry(address);
+    left.podUid = podUid ?? left.podUid;
+    left.place = place ?? left.place;
   }
 
   forgetRole(address: string, role: string): void {
@@ -154,6 +161,7 @@ export class HeldAnswers {
   #entry(address: string): Entry {
     const entry = this.#entries.get(address) ?? {
       podUid: undefined,
+      place: undefined,
       role: undefined,
       credentials: new Map<string, Held>(),
       takenAt: this.#takenAtGone,

@@ -31,3 +31,8 @@ export interface KernelView {
   /** The highest number of an interface; undefined where it can't be read. */
   highestIndex(): Promise<number | undefined>;
 }
+
+/** The same for the same place, and another for another one. */
+export function nameOfPlace({ interface: name, hardwareAddress, index }: Place): string {
+  return `${name} ${hardwareAddress ?? index}`;
+}

@@ -20,7 +20,7 @@ function setUp() {
     isInSync: () => true,
     places: { ownerOf: unused, confirm: unused },
     server: { role: unused, credentials: unused },
-    asked: { role: unused, credentials: unused },
+    asked: { role: unused, credentials: unused, leaveTo: unused },
     clock,
     observe: (source) => sources.push(source),
   });

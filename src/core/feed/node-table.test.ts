@@ -7,6 +7,7 @@ import { BASE_ARN, fedCredentials, fedPod, feed as feedTo, granted } from "#test
 import type { FedPod } from "./fed-pod.ts";
 import type { FeedChange } from "./feed-messages.ts";
 import { type AnswerSource, NodeTable } from "./node-table.ts";
+import { nameOfPlace, type Place } from "./local-truth.ts";
 import type { LocalOwner } from "./places.ts";
 import type { PodAnswers } from "./pod-answers.ts";
 import { PodTable } from "./pod-table.ts";
@@ -51,6 +52,7 @@ function setUp({ isFed = true } = {}) {
     /** Whom the node gave the address to. */
     podUid: undefined as string | undefined,
     disputed: undefined as AppError | undefined,
+    place: undefined as Place | undefined,
     /** Why the node does not believe the feed's word on a pod. */
     moved: undefined as AppError | undefined,
     isInSync: true,
@@ -69,14 +71,19 @@ function setUp({ isFed = true } = {}) {
           hardwareAddresses: [],
         };
         const record = podUid === undefined ? undefined : { ...about, podUid };
-        return { address, record, place: undefined };
+        return { address, record, place: world.place };
       },
       confirm: async () => {
         if (world.moved !== undefined) throw world.moved;
       },
     },
     server,
-    asked: answering("asked", asked),
+    asked: {
+      ...answering("asked", asked),
+      leaveTo: ({ address, place }) => {
+        if (place !== undefined) asked.push(`asked: leave ${address} to ${nameOfPlace(place)}`);
+      },
+    },
     clock,
     observe: (source) => sources.push(source),
   });
@@ -192,11 +199,20 @@ describe("NodeTable with a feed", () => {
   });
 
   test("refuses retryably when no server knows more", async () => {
-    const { table, clock, server, outcome } = setUp();
+    const { table, clock, server, world, outcome } = setUp();
+    world.podUid = "uid-9";
     server.error = new AppError("server_unavailable", "away");
     const answer = outcome(table.role(ADDRESS, never));
     await clock.advance(400);
     assert.equal(await answer, "server_unavailable");
+  });
+
+  test("asks no server about an address alone: the node could not contradict what it says", async () => {
+    const { table, clock, asked, outcome } = setUp();
+    const answer = outcome(table.role(ADDRESS, never));
+    await clock.advance(400);
+    assert.equal(await answer, "pod_not_found");
+    assert.deepEqual(asked, []);
   });
 
   test("waits for credentials that are on their way, and a role list does not", async () => {
@@ -236,7 +252,8 @@ describe("NodeTable with a feed", () => {
   });
 
   test("lets 32 requests of an address wait, and no more", async () => {
-    const { table, clock, outcome } = setUp();
+    const { table, clock, world, outcome } = setUp();
+    world.podUid = "uid-9";
     const all = Array.from({ length: 33 }, () => outcome(table.role(ADDRESS, never)));
     await clock.advance(400);
     const outcomes = await Promise.all(all);
@@ -343,6 +360,13 @@ describe("NodeTable without a feed", () => {
       "asked: credentials 10.0.0.1 reader uid-1",
     ]);
     assert.deepEqual(clock.pauses, []);
+  });
+
+  test("says where the address is before it asks, so that nothing is served elsewhere", async () => {
+    const { table, asked, world } = setUp({ isFed: false });
+    world.place = { interface: "veth1", hardwareAddress: undefined, index: 7 };
+    await table.role(ADDRESS, never);
+    assert.deepEqual(asked, ["asked: leave 10.0.0.1 to veth1 7", "asked: role 10.0.0.1"]);
   });
 
   test("asks nobody in a dispute", async () => {

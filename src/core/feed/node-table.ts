@@ -5,6 +5,7 @@ import { refusedRequest } from "../policy/decide-grant.ts";
 import { resolveRole } from "../role/resolve-role.ts";
 import type { RoleArn } from "../role/role-arn.ts";
 import { areAlive, type Credentials } from "../session/credentials.ts";
+import type { AskedTable } from "./asked-table.ts";
 import type { FedPod } from "./fed-pod.ts";
 import { Flights } from "./flights.ts";
 import type { Places } from "./places.ts";
@@ -37,10 +38,10 @@ export interface NodeTableOptions {
   readonly isInSync: () => boolean;
   /** What the node itself says of an address. It comes before what any server says. */
   readonly places: Pick<Places, "ownerOf" | "confirm">;
-  /** A server, asked about an address that the feed does not know. */
+  /** A server, asked about an address that the feed does not know, where the node names its pod. */
   readonly server: PodAnswers;
   /** What answers while there is no feed: never was one, or the servers have none. */
-  readonly asked: PodAnswers;
+  readonly asked: PodAnswers & Pick<AskedTable, "leaveTo">;
   readonly clock: Clock;
   readonly observe?: (source: AnswerSource) => void;
 }
@@ -169,8 +170,12 @@ export class NodeTable {
     read: (pod: FedPod) => T,
     ask: (from: PodAnswers, podUid: string | undefined, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const { pods, isInSync, asked, server, observe } = this.#options;
-    if (pods.position === undefined) return ask(asked, await this.#recordedAt(address), signal);
+    const { pods, isInSync, places, asked, server, observe } = this.#options;
+    if (pods.position === undefined) {
+      const local = await places.ownerOf(address);
+      asked.leaveTo(local);
+      return ask(asked, local.record?.podUid, signal);
+    }
     try {
       const answer = await this.#waiting.firstAnswer(
         address,
@@ -181,11 +186,13 @@ export class NodeTable {
       return answer;
     } catch (error) {
       if (AppError.from(error).code !== "pod_not_found") throw error;
+      const podUid = await this.#recordedAt(address);
+      // Of an address alone a server says what it says in its feed, and the node could not contradict it.
+      if (podUid === undefined) throw error;
+      const key = `${address} ${podUid} ${what}`;
+      observe?.("server");
+      return this.#flights.join(address, key, signal, (within) => ask(server, podUid, within));
     }
-    const podUid = await this.#recordedAt(address);
-    const key = `${address} ${podUid ?? ""} ${what}`;
-    observe?.("server");
-    return this.#flights.join(address, key, signal, (within) => ask(server, podUid, within));
   }
 
   /**
@@ -199,7 +206,7 @@ export class NodeTable {
     const podUid = local.record?.podUid;
     const named = podUid === undefined ? undefined : pods.byUid(podUid);
     const pod = ownerOfAddress(address, pods.at(address), podUid, named);
-    await places.confirm(local, pod.uid);
+    await places.confirm(local, pod);
     return pod;
   }
 

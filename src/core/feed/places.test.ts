@@ -44,7 +44,7 @@ function setUp() {
     observe: (event) => node.events.push(event),
   });
   const ask = async (uid: string): Promise<void> =>
-    places.confirm(await places.ownerOf(ADDRESS), uid);
+    places.confirm(await places.ownerOf(ADDRESS), { uid, namespace: "shop", name: uid });
   const told = (...uids: readonly string[]): void =>
     places.learn(uids.map((uid) => ({ uid, address: ADDRESS })));
   return { node, places, ask, told };
@@ -191,6 +191,17 @@ describe("a server's word on an address without a record", () => {
     await ask("cart");
     node.place = bridged("02:00:00:00:00:05", 6);
     await assert.rejects(ask("cart"), DISPUTED);
+  });
+
+  test("on a static pod holds where the record has its name, whatever UID the node knows it by", async () => {
+    const { node, places, ask } = setUp();
+    node.records = [record("hash-of-its-file", { name: "cart" })];
+    await ask("cart");
+    const namesake = { uid: "cart", namespace: "other", name: "cart" };
+    await assert.rejects(places.confirm(await places.ownerOf(ADDRESS), namesake), DISPUTED);
+    node.records = [record("till")];
+    await assert.rejects(ask("cart"), DISPUTED);
+    assert.equal(node.events[0]?.between, "server-and-record");
   });
 
   test("is told of when a dispute begins, not for each request", async () => {

@@ -19,10 +19,17 @@ export interface AddressFact {
   readonly address: string;
 }
 
+/** The pod that a server says has an address. */
+export interface ServersPod {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** What was disputed: the node's own records, its kernel and a server, two of them. */
 export interface DisputeEvent {
   readonly type: "disputed";
-  readonly between: "records" | "record-and-kernel" | "server-and-kernel";
+  readonly between: "records" | "record-and-kernel" | "server-and-record" | "server-and-kernel";
   readonly address: string;
   readonly reason: string;
 }
@@ -102,13 +109,19 @@ export class Places {
   }
 
   /**
-   * Holds a server's word against the node, where no record names the pod.
+   * Holds a server's word on whose an address is against the node.
    *
-   * @throws {AppError} `pod_ambiguous` unless the pod was at that place when the server's word came.
+   * @throws {AppError} `pod_ambiguous` where a record names another pod, or, without a record, the pod was not
+   *   yet at that place when the server's word came.
    */
-  async confirm({ address, record, place }: LocalOwner, uid: string): Promise<void> {
-    const fact = this.#facts.get(`${address} ${uid}`);
-    if (record !== undefined || fact === undefined) return;
+  async confirm(local: LocalOwner, pod: ServersPod): Promise<void> {
+    const { address, record, place } = local;
+    if (record !== undefined) {
+      this.#confirmNames(address, record, pod);
+      return;
+    }
+    const fact = this.#facts.get(`${address} ${pod.uid}`);
+    if (fact === undefined) return;
     const highest = await fact.highest;
     if (place === undefined && fact.place === undefined) return;
     const isLater = place?.index !== undefined && highest !== undefined && place.index > highest;
@@ -121,6 +134,17 @@ export class Places {
     }
     this.#disputes.delete(address);
     fact.place = place?.index === undefined ? (fact.place ?? place) : place;
+  }
+
+  /** A static pod's UID on its node is not the one in the API; its name is. */
+  #confirmNames(address: string, record: SandboxRecord, pod: ServersPod): void {
+    if (record.podUid === pod.uid) return;
+    if (record.namespace === pod.namespace && record.name === pod.name) return;
+    throw this.#dispute(
+      "server-and-record",
+      address,
+      `the node recorded ${address} for another pod than the one that Kubernetes names`,
+    );
   }
 
   #dispute(between: DisputeEvent["between"], address: string, reason: string): AppError {
