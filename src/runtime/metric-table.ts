@@ -308,6 +308,11 @@ const ROLECALL_METRICS = {
     help: "Times two did not agree on whose an address is, and its requests were refused: records (of the node), record-and-kernel, server-and-record, server-and-kernel.",
     labels: ["between"],
   },
+  rolecall_http_refused_total: {
+    type: "counter",
+    help: "What clients wanted beyond their share, by limit: connections, requests (a second), waiting (requests), bytes (that are not read yet).",
+    labels: ["limit"],
+  },
   rolecall_server_unavailable_total: {
     type: "counter",
     help: "Times no server answered the agent in time.",

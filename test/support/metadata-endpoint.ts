@@ -10,6 +10,7 @@ import { metadataEndpoint } from "#apps/agent/metadata-endpoint.ts";
 import type { AnsweredEvent } from "#apps/agent/metadata-request.ts";
 import type { KnownPod } from "#core/feed/node-table.ts";
 import { type HttpListener, serveHttp } from "#edges/http/server.ts";
+import { systemClock } from "#runtime/system-clock.ts";
 import { FakeClock } from "./fake-clock.ts";
 
 /** The role of the only pod there is. */
@@ -88,7 +89,8 @@ export async function serveEndpoint(options: EndpointWorldOptions = {}): Promise
   const listener: HttpListener = await serveHttp({
     port: 0,
     // Of its own: tests look at who sleeps on the other one.
-    clock: new FakeClock(),
+    clock: systemClock,
+    limits: { requestsSavedEach: Infinity },
     host: options.host ?? "127.0.0.1",
     handler: metadataEndpoint({
       table: {

@@ -1,6 +1,7 @@
 import type { AskedTableEvent } from "#core/feed/asked-table.ts";
 import type { AnswerSource } from "#core/feed/node-table.ts";
 import type { DisputeEvent } from "#core/feed/places.ts";
+import type { RefusalEvent } from "#edges/http/limits.ts";
 import type { InterceptionEvent } from "#edges/linux/interception-rules.ts";
 import type { FollowerEvent, KiamClientEvent } from "#edges/rpc/rpc-event.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
@@ -27,6 +28,7 @@ export function agentReport(log: Log, metrics: Metrics) {
       metrics.add("rolecall_address_disputes_total", { between });
       log.say("address_disputed", { addr: address, reason });
     },
+    refused: ({ limit }: RefusalEvent) => metrics.add("rolecall_http_refused_total", { limit }),
     answered: (event: AnsweredEvent) => reportAnswer(log, metrics, event),
     containerAnswered: (event: ContainerAnsweredEvent) =>
       reportContainerAnswer(log, metrics, event),

@@ -94,6 +94,7 @@ async function serve(
     await serveHttp({
       port: settings.port,
       clock,
+      observe: report.refused,
       handler: endpoints({
         container: containerEndpoint({
           table,

@@ -235,14 +235,32 @@ describe("a connection", { timeout: 20_000 }, () => {
     });
   }
 
-  test("answers what is under way when the server stops, and is then closed", async () => {
+  test("is told with its next answer that the server stops, and no new one is taken", async () => {
+    const client = call(ask("/a"));
+    await client.until(({ text }) => text.endsWith("/a"));
+    const disposed = listener[Symbol.asyncDispose]();
+    await assert.rejects(ping(port), { code: "ECONNREFUSED" });
+
+    client.socket.write(ask("/b"));
+    assert.match(await client.until(isOver), /Connection: close\r\n[^]*GET \/b$/);
+    client.socket.end();
+    await disposed;
+  });
+
+  test("is closed when the server stops and it stays idle", async () => {
     const idle = call(ask("/a"));
     await idle.until(({ text }) => text.endsWith("/a"));
+    const disposed = listener[Symbol.asyncDispose]();
+    await clock.advance(250);
+    await idle.until(isOver);
+    await disposed;
+  });
+
+  test("answers what is under way when the server stops, and is then closed", async () => {
     const busy = call(ask("/later"));
     await untilWaiting(1);
-
     const disposed = listener[Symbol.asyncDispose]();
-    await idle.until(isOver);
+    await clock.advance(4_000);
     waiting[0]?.answer(text("the last one"));
 
     assert.match(await busy.until(isOver), /Connection: close\r\n[^]*the last one$/);

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { answerText, emptyAnswer } from "./answer-text.ts";
 import type { HttpAnswer, HttpHandler } from "./http-message.ts";
+import type { Client } from "./limits.ts";
 import { PresentRequest } from "./present-request.ts";
 import type { RequestHead } from "./request-head.ts";
 import { HEAD_BYTES_MAX, RequestReader } from "./request-reader.ts";
@@ -22,12 +23,19 @@ export interface ConnectionHost {
 const PATIENCE = { head: 5, body: 5, answer: 30, drain: 10, idle: 75, close: 2 } as const;
 type Phase = keyof typeof PATIENCE;
 
+/** What a client is told that has or wants more than its share. */
+const LATER = {
+  429: { status: 429, headers: { "Retry-After": "1" }, body: "" },
+  503: { status: 503, headers: { "Retry-After": "1" }, body: "" },
+} as const;
+
 /** How many requests that came at once are answered before other connections have their turn. */
 const ANSWERS_A_TURN = 16;
 
 /** The connection of one client: requests are answered in their order, each with one write. */
 export class Connection {
   readonly #socket: Socket;
+  readonly #client: Client;
   readonly #host: ConnectionHost;
   readonly #reader = new RequestReader();
   /** A client that connects and says nothing is a slow one, not an idle one. */
@@ -35,15 +43,18 @@ export class Connection {
   #secondsInPhase = 0;
   #request: PresentRequest | undefined;
   #isResting = false;
+  /** Bytes of the reader that are counted. */
+  #held = 0;
 
-  constructor(socket: Socket, host: ConnectionHost) {
+  constructor(socket: Socket, client: Client, host: ConnectionHost) {
     this.#socket = socket;
+    this.#client = client;
     this.#host = host;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => this.#drained());
     // A `close` follows, which is all that matters.
     socket.on("error", () => undefined);
-    socket.on("close", () => this.#request?.leave());
+    socket.on("close", () => this.#closed());
   }
 
   /** Tells that a second has passed. */
@@ -71,6 +82,20 @@ export class Connection {
     this.#advance();
     // A client may send ahead of its answers, but not without end.
     if (this.#reader.waiting > HEAD_BYTES_MAX) this.#socket.pause();
+    this.#hold();
+  }
+
+  /** Counts what is not read yet against all that the server may hold. */
+  #hold(): void {
+    const more = this.#reader.waiting - this.#held;
+    this.#held += more;
+    if (more !== 0 && !this.#client.hold(more)) this.#end(503);
+  }
+
+  #closed(): void {
+    this.#request?.leave();
+    this.#client.hold(-this.#held);
+    this.#held = 0;
   }
 
   #drained(): void {
@@ -113,6 +138,11 @@ export class Connection {
   }
 
   #answer(head: RequestHead): void {
+    const refusal = this.#client.ask();
+    if (refusal !== undefined) {
+      this.#send({ ...head, isKept: false }, LATER[refusal]);
+      return;
+    }
     const request = new PresentRequest(head, this.#socket);
     let answer: HttpAnswer | Promise<HttpAnswer>;
     try {
@@ -121,12 +151,14 @@ export class Connection {
       answer = emptyAnswer(500);
     }
     if (!(answer instanceof Promise)) {
+      this.#client.answered();
       this.#send(head, answer);
       return;
     }
     this.#enter("answer");
     this.#request = request;
     const finish = (later: HttpAnswer): void => {
+      this.#client.answered();
       this.#request = undefined;
       if (this.#socket.destroyed) return;
       this.#send(head, later);

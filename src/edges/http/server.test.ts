@@ -82,7 +82,7 @@ describe("serveHttp", { timeout: 60_000 }, () => {
   });
 
   test("is not harmed by thousands of requests in one write with rubbish at their end", async () => {
-    await using listener = await serve();
+    await using listener = await serve({ limits: { requestsSavedEach: 6_000 } });
     const flood = said(listener.port, `${PING.repeat(5_000)}rubbish\r\n\r\n`);
     assert.equal(await ping(listener.port), "pong");
     assert.match(await flood, /pong/);
@@ -109,22 +109,29 @@ describe("serveHttp", { timeout: 60_000 }, () => {
   });
 
   test("leaves no connection of a client that was refused and never closes its own side", async () => {
-    const listener = await serve();
+    const clock = new FakeClock();
+    const listener = await serve({ clock });
     const { socket, until } = dial(listener.port, "rubbish\r\n\r\n");
     await until(({ isOver }) => isOver);
 
-    // Waits for every connection, and no time passes.
-    await listener[Symbol.asyncDispose]();
+    // Waits for every connection.
+    const disposed = listener[Symbol.asyncDispose]();
+    await clock.advance(250);
+    await disposed;
     socket.destroy();
   });
 
   const limits = [
-    { name: "takes no more connections than it may", limit: "connectionsMax", others: "" },
-    { name: "takes no more of one address than its share", limit: "perAddressMax", others: "pong" },
+    { name: "takes no more connections than it may", limit: "connections", others: "" },
+    {
+      name: "takes no more of one address than its share",
+      limit: "connectionsEach",
+      others: "pong",
+    },
   ] as const;
   for (const { name, limit, others } of limits) {
     test(`${name}, and another when one is gone`, async () => {
-      await using listener = await serve({ [limit]: 3 });
+      await using listener = await serve({ limits: { [limit]: 3 } });
       const greedy = Array.from({ length: 3 }, () => dial(listener.port, PING));
       for (const { until } of greedy) await until(({ text }) => text.endsWith("pong"));
 
@@ -140,7 +147,9 @@ describe("serveHttp", { timeout: 60_000 }, () => {
   test("answers beside 10,000 connections that are kept and idle", async (t) => {
     const count = Math.min(10_000, openFilesMax() - 500);
     t.diagnostic(`${count} connections`);
-    await using listener = await serve({ perAddressMax: count + 1 });
+    await using listener = await serve({
+      limits: { connectionsEach: count + 1, requestsSavedEach: count + 1 },
+    });
     const program = new URL("../../../test/support/idle-connections.ts", import.meta.url).pathname;
     const idle = spawn(process.execPath, [program, String(listener.port), String(count)], {
       stdio: ["pipe", "pipe", "inherit"],

@@ -4,8 +4,12 @@ import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import { Connection } from "./connection.ts";
 import type { HttpHandler } from "./http-message.ts";
+import { Clients, LIMITS, type Limits, type RefusalEvent } from "./limits.ts";
 
-/** An open port of an endpoint. Disposing lets requests that are under way end, for some seconds. */
+/**
+ * An open port of an endpoint. Disposing stops listening, answers what is under way, tells each client with
+ * its last answer that the connection closes, and takes five seconds at most.
+ */
 export interface HttpListener extends AsyncDisposable {
   readonly port: number;
 }
@@ -16,46 +20,39 @@ export interface HttpServerOptions {
   readonly host?: string;
   readonly handler: HttpHandler;
   readonly clock: Clock;
-  /** How many connections may be open; 20 000 by default. Further ones are closed at once. */
-  readonly connectionsMax?: number;
-  /** How many connections one address may have; 2 000 by default. */
-  readonly perAddressMax?: number;
+  /** Where they differ from `LIMITS`. */
+  readonly limits?: Partial<Limits>;
+  readonly observe?: (event: RefusalEvent) => void;
 }
 
-const CONNECTIONS_MAX = 20_000;
-/** A pod that opens more than any client needs takes none from the node's other pods. */
-const PER_ADDRESS_MAX = 2_000;
 const SECOND_MS = 1_000;
+/** A client that uses its connection again and again is told with an answer that it closes. */
+const FAREWELL_MS = 250;
 const DRAIN_MS = 5_000;
 
 /**
- * Serves pods over HTTP/1.1, bounded in bytes, time and connections. What is not HTTP, too large or too
- * slow is told so and closed; bodies go by unread.
+ * Serves pods over HTTP/1.1, bounded in bytes, time, connections and requests. What is not HTTP, too large,
+ * too slow or too much is told so and closed; bodies go by unread.
  *
  * @throws {AppError} `invalid_settings` when the port cannot be listened on.
  */
 export async function serveHttp(options: HttpServerOptions): Promise<HttpListener> {
-  const { port, host, handler, clock } = options;
-  const { connectionsMax = CONNECTIONS_MAX, perAddressMax = PER_ADDRESS_MAX } = options;
+  const { port, host, handler, clock, limits, observe = () => undefined } = options;
   const connections = new Set<Connection>();
+  const clients = new Clients({ ...LIMITS, ...limits }, observe);
   const shared = { handler, isStopping: false, date: httpDate(clock) };
-  const ofAddress = new Map<string, number>();
 
   const take = (socket: Socket): void => {
-    const address = socket.remoteAddress ?? "";
-    const before = ofAddress.get(address) ?? 0;
-    if (before >= perAddressMax || connections.size >= connectionsMax) {
+    const client = clients.admit(socket.remoteAddress ?? "");
+    if (client === undefined) {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, shared);
+    const connection = new Connection(socket, client, shared);
     connections.add(connection);
-    ofAddress.set(address, before + 1);
     socket.on("close", () => {
       connections.delete(connection);
-      const left = (ofAddress.get(address) ?? 1) - 1;
-      if (left === 0) ofAddress.delete(address);
-      else ofAddress.set(address, left);
+      client.leave();
     });
   };
 
@@ -73,6 +70,7 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
   const stop = new AbortController();
   const ticking = tick(clock, stop.signal, () => {
     shared.date = httpDate(clock);
+    clients.tick();
     for (const connection of connections) connection.tick();
   });
 
@@ -83,8 +81,9 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
       shared.isStopping = true;
       const closed = once(server, "close");
       server.close();
+      await Promise.race([closed, clock.sleep(FAREWELL_MS, stop.signal)]);
       for (const connection of connections) connection.closeIfIdle();
-      await Promise.race([closed, clock.sleep(DRAIN_MS, stop.signal)]);
+      await Promise.race([closed, clock.sleep(DRAIN_MS - FAREWELL_MS, stop.signal)]);
       for (const connection of connections) connection.destroy();
       await closed;
       stop.abort(new Error("the listener is closed"));
