@@ -85,8 +85,7 @@ export class FeedFollower {
     const current = this.#current?.isOver === false ? this.#current : undefined;
     const links = lines
       .links()
-      .filter((link) => (this.#tried.get(link)?.restsUntil ?? 0) <= clock.now())
-      .filter((link) => link !== current?.link || !current.isLeaving);
+      .filter((link) => (this.#tried.get(link)?.restsUntil ?? 0) <= clock.now());
     const [address] = ranked(node, [...new Set(links.map((link) => link.address))]);
     const best = links.find((link) => link.address === address);
     if (best === undefined || best === current?.link) {
@@ -132,6 +131,7 @@ export class FeedFollower {
       else if (isFirst) observe({ type: "feed_failed", server: link.address, reason });
       this.#noticeUnoffered();
     } else if (stream.isDraining && this.#tried.get(link) === undefined) {
+      // Not to be gone back to: a process that drains comes back as another one.
       this.#tried.set(link, {
         failures: 0,
         restsUntil: Number.POSITIVE_INFINITY,
