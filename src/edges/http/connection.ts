@@ -17,10 +17,10 @@ export interface ConnectionHost {
 
 /**
  * How many seconds a connection may be in each phase: missing a head, missing a body, being answered,
- * taking what was written, idle, closing. Idle ones stay longer than clients keep them, so that these
+ * being refused, taking what was written, idle, closing. Idle ones stay longer than clients keep them, so that these
  * never send on one that is being closed.
  */
-const PATIENCE = { head: 5, body: 5, answer: 30, drain: 10, idle: 75, close: 2 } as const;
+const PATIENCE = { head: 5, body: 5, answer: 30, late: 1, drain: 10, idle: 75, close: 2 } as const;
 type Phase = keyof typeof PATIENCE;
 
 /** What a client is told that has or wants more than its share. */
@@ -43,6 +43,7 @@ export class Connection {
   #secondsInPhase = 0;
   #request: PresentRequest | undefined;
   #isResting = false;
+  #refused: RequestHead | undefined;
   /** Bytes of the reader that are counted. */
   #held = 0;
 
@@ -60,6 +61,10 @@ export class Connection {
   /** Tells that a second has passed. */
   tick(): void {
     this.#secondsInPhase += 1;
+    if (this.#phase === "late" && this.#refused !== undefined) {
+      this.#send(this.#refused, LATER[429]);
+      return;
+    }
     if (this.#secondsInPhase <= PATIENCE[this.#phase]) return;
     if (this.#phase === "head" || this.#phase === "body") this.#end(408);
     else this.destroy();
@@ -140,7 +145,10 @@ export class Connection {
   #answer(head: RequestHead): void {
     const refusal = this.#client.ask();
     if (refusal !== undefined) {
-      this.#send({ ...head, isKept: false }, LATER[refusal]);
+      this.#refused = { ...head, isKept: false };
+      // Who asks too often is told so only when the second is over: else it would ask as often again.
+      if (refusal === 429) this.#enter("late");
+      else this.#send(this.#refused, LATER[refusal]);
       return;
     }
     const request = new PresentRequest(head, this.#socket);

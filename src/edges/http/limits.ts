@@ -82,12 +82,11 @@ export class Client {
   /** Counts a request, until `answered`; or the status with which it can't be taken now. */
   ask(): 429 | 503 | undefined {
     const { limits, waiting } = this.#all;
-    const isRude = this.#requestsLeft <= 0;
-    if (isRude || this.#waiting >= limits.waitingEach || waiting >= limits.waiting) {
-      this.#all.observe({ address: this.#address, limit: isRude ? "requests" : "waiting" });
-      return isRude ? 429 : 503;
-    }
+    if (this.#requestsLeft <= 0) return this.#refuse("requests", 429);
     this.#requestsLeft -= 1;
+    if (this.#waiting >= limits.waitingEach || waiting >= limits.waiting) {
+      return this.#refuse("waiting", 503);
+    }
     this.#waiting += 1;
     this.#all.waiting += 1;
     return undefined;
@@ -102,8 +101,12 @@ export class Client {
   hold(bytes: number): boolean {
     this.#all.unreadBytes += bytes;
     if (bytes <= 0 || this.#all.unreadBytes <= this.#all.limits.unreadBytes) return true;
-    this.#all.observe({ address: this.#address, limit: "bytes" });
-    return false;
+    return this.#refuse("bytes", false);
+  }
+
+  #refuse<Status>(limit: RefusalEvent["limit"], status: Status): Status {
+    this.#all.observe({ address: this.#address, limit });
+    return status;
   }
 
   /** A connection is closed. */
