@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { connectApi, type KubeApi } from "./api.ts";
 import { makeAuthority, makeTokenKeys, type Authority, type Certificate } from "./certificates.ts";
-import { API_SERVICE, HUB, SERVICE_RANGE } from "./network.ts";
+import { API_SERVICE, HUB, SERVICE_RANGES } from "./network.ts";
 import { launch, until, type Daemon } from "./process.ts";
 
 export const API_URL = `https://${HUB}:6443`;
@@ -138,7 +138,7 @@ function apiServerFlags(
     `--service-account-signing-key-file=${tokens.secret}`,
     `--token-auth-file=${identities}`,
     "--authorization-mode=Node,RBAC",
-    `--service-cluster-ip-range=${SERVICE_RANGE}`,
+    `--service-cluster-ip-range=${SERVICE_RANGES.join(",")}`,
     "--allow-privileged",
   ];
 }

@@ -3,18 +3,18 @@ import { join } from "node:path";
 
 import { writeDockerArchive } from "../../tools/docker-archive.ts";
 import { cached, sources } from "./cache.ts";
+import { buildClients, keepSts } from "./clients.ts";
 import { run } from "./process.ts";
 import { go } from "./tools.ts";
 
 /** The image that every pod's sandbox runs. */
 const PAUSE_IMAGE = "docker.io/rolecall-test/pause:1";
 
-/** The image with all clients: boto3, AWS CLI, JavaScript v3, Go v2, curl. */
+/** The image with all AWS clients of `clients.ts`, AWS CLI v2 and curl. */
 export const CLIENT_IMAGE = "docker.io/rolecall-test/client:1";
 
 const PACKAGES = [
   "python3",
-  "python3-boto3",
   "python3-cffi-backend",
   "awscli",
   "curl",
@@ -22,7 +22,15 @@ const PACKAGES = [
   "libatomic1",
   "iproute2",
 ];
-const CLIENTS = join(import.meta.dirname, "clients");
+
+/** What nodes would only have to unpack. */
+const UNUSED = [
+  "var/cache/apt/archives",
+  "var/lib/apt/lists",
+  "usr/share/doc",
+  "usr/share/locale",
+  "usr/share/man",
+];
 
 /** Docker archives of the images that the suite itself brings, built once. */
 export async function prepareImages(signal: AbortSignal): Promise<readonly string[]> {
@@ -49,7 +57,8 @@ async function pauseImage(signal: AbortSignal): Promise<string> {
 }
 
 async function clientImage(signal: AbortSignal): Promise<string> {
-  const inputs = [...PACKAGES, process.version, ...(await sources(CLIENTS))];
+  const clients = await buildClients(signal);
+  const inputs = [...PACKAGES, process.version, ...clients.values()];
   const folder = await cached("client", inputs, async (output) => {
     const root = join(output, "root");
     await run(
@@ -57,18 +66,12 @@ async function clientImage(signal: AbortSignal): Promise<string> {
       ["--variant=minbase", `--include=${PACKAGES.join(",")}`, "bookworm", root],
       { signal },
     );
-    await rm(join(root, "var/cache/apt/archives"), { recursive: true });
-    await rm(join(root, "var/lib/apt/lists"), { recursive: true });
+    for (const unused of UNUSED) await rm(join(root, unused), { recursive: true });
+    await keepSts(join(root, "usr/lib/python3/dist-packages/awscli/botocore/data"));
     await cp(process.execPath, join(root, "usr/local/bin/node"), { dereference: true });
-    await bundleClient(join(root, "opt/client.mjs"), signal);
-    await go(
-      ["build", "-trimpath", "-ldflags=-s -w", "-o", join(root, "usr/local/bin/go-client"), "."],
-      {
-        cwd: CLIENTS,
-        signal,
-      },
-    );
-    await cp(join(CLIENTS, "client.py"), join(root, "opt/client.py"));
+    for (const [name, client] of clients) {
+      await cp(client, join(root, "opt", name), { recursive: true, verbatimSymlinks: true });
+    }
     await writeDockerArchive({
       archive: join(output, "image.tar"),
       root,
@@ -78,19 +81,4 @@ async function clientImage(signal: AbortSignal): Promise<string> {
     await rm(root, { recursive: true });
   });
   return join(folder, "image.tar");
-}
-
-async function bundleClient(output: string, signal: AbortSignal): Promise<void> {
-  const esbuild = join(import.meta.dirname, "../../node_modules/.bin/esbuild");
-  const flags = [
-    "--bundle",
-    "--platform=node",
-    "--format=esm",
-    `--outfile=${output}`,
-    "--log-level=warning",
-  ];
-  // Bundled CommonJS modules ask for Node's own by `require`, which a module does not have by itself.
-  const banner =
-    "--banner:js=import{createRequire}from'node:module';const require=createRequire(import.meta.url);";
-  await run(esbuild, [join(CLIENTS, "client.mjs"), ...flags, banner], { signal });
 }

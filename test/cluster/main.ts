@@ -3,23 +3,43 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
 
 import { makeCgroups, removeCgroups } from "./cgroups.ts";
 import { prepareImages } from "./images.ts";
 import { leftBehind } from "./left-behind.ts";
 import { NODES } from "./network.ts";
 import { ENVIRONMENT, run } from "./process.ts";
+import { SCENARIOS } from "./scenarios.ts";
 import { SECLUDED } from "./seclusion.ts";
 import { prepareTools } from "./tools.ts";
 import type { Prepared } from "./world.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 /** How long the suite itself may run. */
-const SUITE_MS = 15 * 60_000;
+const SUITE_MS = 25 * 60_000;
+const LONG_SUITE_MS = 90 * 60_000;
 
 if (process.getuid?.() !== 0 || process.platform !== "linux") {
   console.error(
     "Cannot run the cluster suite: it needs root on Linux, for namespaces and containers",
+  );
+  process.exit(1);
+}
+
+const { only, long } = parseArgs({
+  options: {
+    /** Names of scenarios, with commas between them: only these run. */
+    only: { type: "string", default: Object.keys(SCENARIOS).join() },
+    /** Outages take ten minutes instead of one. */
+    long: { type: "boolean", default: false },
+  },
+}).values;
+const scenarios = only.split(",");
+const unknown = scenarios.filter((name) => !(name in SCENARIOS));
+if (unknown.length > 0) {
+  console.error(
+    `Cannot run ${unknown.join(", ")}: the scenarios are ${Object.keys(SCENARIOS).join(", ")}`,
   );
   process.exit(1);
 }
@@ -42,6 +62,8 @@ async function main(signal: AbortSignal): Promise<number> {
     images: [...images, join(ROOT, "dist/image.tar")],
     folder,
     cgroup,
+    scenarios,
+    long,
   };
   await writeFile(join(folder, "prepared.json"), JSON.stringify(prepared));
   await makeCgroups(
@@ -71,7 +93,7 @@ async function runSecluded(folder: string, signal: AbortSignal): Promise<number>
       process.execPath,
       "--test",
       "--test-force-exit",
-      `--test-timeout=${SUITE_MS}`,
+      `--test-timeout=${long ? LONG_SUITE_MS : SUITE_MS}`,
       suite,
     ],
     {

@@ -1,10 +1,11 @@
+import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { exists } from "./cache.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { DNS_SERVICE, entering, POD_RANGE, type NodeNetwork } from "./network.ts";
+import { DNS_SERVICE, entering, POD_RANGES, type NodeNetwork } from "./network.ts";
 import { ENVIRONMENT, launch, run, until, type Daemon } from "./process.ts";
 
 /** Where Debian puts the CNI plug-ins. */
@@ -32,8 +33,13 @@ export interface ClusterNode {
   containers(): Promise<ReadonlyMap<string, number>>;
   /** Runs a command in a running container, with that container's environment. */
   execute(container: string, command: readonly string[]): Promise<string>;
-  /** Makes `address`, which a pod had that is gone, the next one that a pod of this node gets. */
-  nextAddress(address: string): Promise<void>;
+  /** Starts one likewise; it ends with the container at the latest. */
+  start(container: string, command: readonly string[]): ChildProcess;
+  /**
+   * Notes which addresses were given. What it returns lets the addresses that are given from here on be given again,
+   * in the same order, as soon as they are free.
+   */
+  markAddresses(): Promise<(given: readonly string[]) => Promise<void>>;
 }
 
 /** Starts a node, up to its kubelet. It is Ready some seconds later. */
@@ -52,8 +58,8 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
   await writeFile(join(folder, "cni", "10-pods.conflist"), JSON.stringify(podNetwork(options)));
   await writeFile(join(folder, "containerd.toml"), containerdConfig(folder));
   const socket = join(folder, "containerd.sock");
-  const ctr = (...args: string[]): Promise<string> =>
-    run("ctr", ["--address", socket, "--namespace", "k8s.io", ...args]);
+  const client = ["--address", socket, "--namespace", "k8s.io"];
+  const ctr = (...args: string[]): Promise<string> => run("ctr", [...client, ...args]);
   const daemon = resources.use(
     enter("containerd", "containerd", ["--config", join(folder, "containerd.toml")]),
   );
@@ -66,7 +72,7 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     `--config=${folder}/kubelet.json`,
     `--kubeconfig=${controlPlane.kubeconfig(`node-${network.name}`)}`,
     `--hostname-override=${network.name}`,
-    `--node-ip=${network.address}`,
+    `--node-ip=${network.addresses.join(",")}`,
     `--root-dir=${folder}/kubelet`,
     `--cert-dir=${folder}/kubelet-pki`,
   ];
@@ -83,22 +89,34 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
     network,
     kubelet: kubeletDaemon,
     containers: async () => parseTasks(await ctr("tasks", "ls")),
-    execute: (container, command) =>
-      ctr("tasks", "exec", "--exec-id", randomUUID(), container, ...command),
-    nextAddress: async (address) => {
-      const addresses = join(folder, "addresses", "pods");
-      // A pod is gone from the API before its network is.
-      const isFree = async (): Promise<boolean> => !(await exists(join(addresses, address)));
-      await until(isFree, { what: `the release of ${address}`, withinMs: 30_000, signal });
-      // host-local goes on behind the address that it gave last.
-      await writeFile(join(addresses, "last_reserved_ip.0"), before(address));
+    execute: (container, command) => ctr(...executing(container, command)),
+    start: (container, command) =>
+      spawn("ctr", [...client, ...executing(container, command)], {
+        env: ENVIRONMENT,
+        stdio: ["ignore", "pipe", "pipe"],
+      }),
+    markAddresses: async () => {
+      const given = join(folder, "addresses", "pods");
+      const marks = [join(given, "last_reserved_ip.0"), join(given, "last_reserved_ip.1")];
+      const marked = await Promise.all(marks.map((file) => readFile(file).catch(() => undefined)));
+      return async (addresses) => {
+        for (const address of addresses) {
+          // A pod is gone from the API before its network is.
+          const isFree = async (): Promise<boolean> => !(await exists(join(given, address)));
+          await until(isFree, { what: `the release of ${address}`, withinMs: 60_000, signal });
+        }
+        // host-local goes on behind the address that it gave last.
+        for (const [family, last] of marked.entries()) {
+          const file = marks[family] ?? "";
+          await (last === undefined ? rm(file) : writeFile(file, last));
+        }
+      };
     },
   };
 }
 
-function before(address: string): string {
-  const parts = address.split(".");
-  return [...parts.slice(0, 3), Number(parts[3]) - 1].join(".");
+function executing(container: string, command: readonly string[]): string[] {
+  return ["tasks", "exec", "--exec-id", randomUUID(), container, ...command];
 }
 
 function parseTasks(table: string): ReadonlyMap<string, number> {
@@ -109,16 +127,14 @@ function parseTasks(table: string): ReadonlyMap<string, number> {
 
 /** Node "a" routes each pod by itself; node "b" has its pods on one bridge. */
 function podNetwork({ network, folder }: NodeOptions): unknown {
-  const { name, podRange, podGateway } = network;
   const ipam = {
     type: "host-local",
     dataDir: join(folder, "addresses"),
-    subnet: podRange,
-    gateway: podGateway,
-    routes: [{ dst: "0.0.0.0/0" }],
+    ranges: network.pods.map((range) => [range]),
+    routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
   };
   const topology =
-    name === "a"
+    network.name === "a"
       ? { type: "ptp", ipMasq: false, ipam }
       : { type: "bridge", bridge: "cni0", isGateway: true, ipMasq: false, hairpinMode: true, ipam };
   return {
@@ -163,7 +179,7 @@ function kubeletConfig(
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
-    address: network.address,
+    address: network.addresses[0],
     authentication: {
       x509: { clientCAFile: controlPlane.authority.certificate },
       anonymous: { enabled: false },
@@ -201,8 +217,8 @@ function proxyConfig({ controlPlane, network }: NodeOptions): unknown {
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
     kind: "KubeProxyConfiguration",
     mode: "nftables",
-    bindAddress: network.address,
-    clusterCIDR: POD_RANGE,
+    bindAddress: network.addresses[0],
+    clusterCIDR: POD_RANGES.join(","),
     clientConnection: { kubeconfig: controlPlane.kubeconfig("proxy") },
     conntrack: { maxPerCore: 0, min: 0 },
   };

@@ -1,14 +1,16 @@
-import { readFile } from "node:fs/promises";
+import type { ChildProcess } from "node:child_process";
+import { basename, dirname } from "node:path";
 
 import type { Cluster } from "./cluster.ts";
 import { CLIENT_IMAGE } from "./images.ts";
 import type { ClusterNode } from "./node.ts";
 import { until } from "./process.ts";
-import { STS_URL } from "./sts.ts";
+import { OPEN_STS_URL } from "./sts.ts";
 
 const ROLE = "iam.amazonaws.com/role";
 const PERMITTED = "iam.amazonaws.com/permitted";
-const STS_CA = "/etc/sts/ca.crt";
+/** Where the token is that a pod may show at the container endpoint. */
+export const TOKEN_FILE = "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/token";
 
 /** How long a pod may take to run, or to be gone, on two busy processors. */
 const POD_MS = 90_000;
@@ -22,18 +24,27 @@ export interface PodOptions {
   readonly hostNetwork?: boolean;
   /** What the pod runs; it sleeps when absent. */
   readonly command?: readonly string[];
+  /** What its processes find in their environment, besides STS and the region. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Whether it has a token for the container endpoint, at `TOKEN_FILE`. */
+  readonly token?: boolean;
 }
 
 /** A pod that runs and has its address. */
 export interface Pod {
   readonly namespace: string;
   readonly name: string;
+  /** Its first address. */
   readonly address: string;
+  /** Its addresses, of IPv4 and of IPv6. */
+  readonly addresses: readonly string[];
   readonly node: ClusterNode;
   /** Process id of its container. */
   readonly pid: number;
   /** Runs a command in the pod. */
   execute(...command: readonly string[]): Promise<string>;
+  /** Starts a command in the pod, whose standard output is read as it comes. */
+  start(...command: readonly string[]): ChildProcess;
   /** Asks for a URL from within the pod, the path as it is written. */
   get(url: string): Promise<{ readonly status: number; readonly body: string }>;
   /** Sets the pod's role; `null` takes it away. */
@@ -48,6 +59,7 @@ export interface PodObject {
   readonly status: {
     readonly phase?: string;
     readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
     readonly containerStatuses?: readonly {
       readonly containerID?: string;
@@ -57,19 +69,15 @@ export interface PodObject {
   };
 }
 
-/** Creates a namespace that permits `permitted`, with what its pods need to trust STS. */
+/** Creates a namespace that permits `permitted`, in which pods can be created when this returns. */
 export async function createNamespace(
   cluster: Cluster,
   name: string,
   permitted: string,
 ): Promise<void> {
-  const { api, authority } = cluster.controlPlane;
+  const { api } = cluster.controlPlane;
   await api.call("POST", "/api/v1/namespaces", {
     metadata: { name, annotations: { [PERMITTED]: permitted } },
-  });
-  await api.call("POST", `/api/v1/namespaces/${name}/configmaps`, {
-    metadata: { name: "sts" },
-    data: { "ca.crt": await readFile(authority.certificate, "utf8") },
   });
   await until(() => api.call("GET", `/api/v1/namespaces/${name}/serviceaccounts/default`), {
     what: `the service account of ${name}`,
@@ -106,14 +114,15 @@ export async function runningPod(
 ): Promise<Pod> {
   const { api } = cluster.controlPlane;
   const path = podPath(namespace, name);
-  const { container, address, node } = await until(
+  const { container, address, addresses, node } = await until(
     async () => {
       const { spec, status } = (await api.call("GET", path)) as PodObject;
       const [first] = status.containerStatuses ?? [];
       const container = first?.containerID?.replace("containerd://", "");
       const node = cluster.nodes.get(spec.nodeName ?? "");
       if (!first?.state.running || !container || !node || !status.podIP) return undefined;
-      return { container, address: status.podIP, node };
+      const addresses = (status.podIPs ?? []).map(({ ip }) => ip);
+      return { container, address: status.podIP, addresses, node };
     },
     { what: `pod ${namespace}/${name}`, withinMs: POD_MS, signal: cluster.signal },
   );
@@ -125,9 +134,11 @@ export async function runningPod(
     namespace,
     name,
     address,
+    addresses,
     node,
     pid,
     execute,
+    start: (...command) => node.start(container, command),
     get: async (url) => {
       const flags = ["--silent", "--path-as-is", "--max-time", "5", "--write-out", "%{http_code}"];
       const text = await execute("curl", ...flags, url);
@@ -147,6 +158,16 @@ export async function deletePod(cluster: Cluster, namespace: string, name: strin
     (await listPods(cluster, namespace)).map(({ metadata }) => metadata.name);
   await until(async () => !(await names()).includes(name), {
     what: `the end of pod ${namespace}/${name}`,
+    withinMs: POD_MS,
+    signal: cluster.signal,
+  });
+}
+
+/** Deletes every pod of a namespace and waits until all are gone. */
+export async function deletePods(cluster: Cluster, namespace: string): Promise<void> {
+  await cluster.controlPlane.api.call("DELETE", `/api/v1/namespaces/${namespace}/pods`);
+  await until(async () => (await listPods(cluster, namespace)).length === 0, {
+    what: `the end of the pods of ${namespace}`,
     withinMs: POD_MS,
     signal: cluster.signal,
   });
@@ -186,12 +207,12 @@ export function podTemplate(options: Omit<PodOptions, "namespace" | "name">): {
 } {
   const { node, role, hostNetwork = false, command = ["sleep", "infinity"] } = options;
   const env = {
-    STS_URL,
+    STS_URL: OPEN_STS_URL,
     AWS_REGION: "us-east-1",
-    AWS_CA_BUNDLE: STS_CA,
-    NODE_EXTRA_CA_CERTS: STS_CA,
-    SSL_CERT_FILE: STS_CA,
+    AWS_DEFAULT_REGION: "us-east-1",
+    ...options.environment,
   };
+  const tokens = options.token === true ? [tokenVolume()] : [];
   return {
     metadata: { annotations: role === undefined ? {} : { [ROLE]: role } },
     spec: {
@@ -207,10 +228,20 @@ export function podTemplate(options: Omit<PodOptions, "namespace" | "name">): {
           imagePullPolicy: "Never",
           command,
           env: Object.entries(env).map(([name, value]) => ({ name, value })),
-          volumeMounts: [{ name: "sts", mountPath: "/etc/sts" }],
+          volumeMounts: tokens.map(({ name }) => ({ name, mountPath: dirname(TOKEN_FILE) })),
         },
       ],
-      volumes: [{ name: "sts", configMap: { name: "sts" } }],
+      volumes: tokens,
     },
   };
+}
+
+/** A token as EKS Pod Identity gives it to pods. */
+function tokenVolume(): { readonly name: string; readonly projected: object } {
+  const serviceAccountToken = {
+    audience: "pods.eks.amazonaws.com",
+    expirationSeconds: 86_400,
+    path: basename(TOKEN_FILE),
+  };
+  return { name: "token", projected: { sources: [{ serviceAccountToken }] } };
 }

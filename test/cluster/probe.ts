@@ -1,13 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+import { CREDENTIAL_ADDRESSES, METADATA_ADDRESS } from "./network.ts";
 import type { Pod } from "./pods.ts";
 import { ENVIRONMENT, until } from "./process.ts";
 
-/** What the metadata address answered to a pod. */
+/** What a pod was answered. */
 export interface Answer {
+  readonly url: string;
   /** When it came, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly ms: number;
@@ -16,7 +19,16 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A pod's process that asks the metadata address at an even pace. */
+/** What a probe asks for. */
+export interface ProbePlan {
+  /** Each is asked for at the same even pace. */
+  readonly urls: readonly string[];
+  readonly everyMs: number;
+  /** Whether connections are kept, as the SDKs' pools do, or each request has its own. */
+  readonly keepAlive: boolean;
+}
+
+/** A pod's process that asks at an even pace. */
 export interface Probe extends AsyncDisposable {
   readonly answers: readonly Answer[];
   /** The first answer after `since` that is as wanted. */
@@ -25,13 +37,32 @@ export interface Probe extends AsyncDisposable {
 
 export const ROLE_PATH = "/latest/meta-data/iam/security-credentials/";
 
-/** Starts to ask for `path` in the pod's own network, once every `everyMs`. */
+/** What a pod asks at one of the credential addresses: EKS Pod Identity's agent has one path only. */
+export function credentialUrl(address: string): string {
+  const host = address.includes(":") ? `[${address}]` : address;
+  return `http://${host}${address.endsWith("23") ? "/v1/credentials" : ROLE_PATH}`;
+}
+
+/** What a pod asks at each of the credential addresses. */
+export const CREDENTIAL_URLS = Object.values(CREDENTIAL_ADDRESSES).flat().map(credentialUrl);
+
+const PROCESS = join(import.meta.dirname, "probe-process.ts");
+
+/** Starts to ask the metadata address for `path` in the pod's own network, once every `everyMs`. */
 export function probe(pod: Pod, path: string, everyMs: number, signal: AbortSignal): Probe {
-  const script = join(import.meta.dirname, "probe-process.ts");
+  const urls = [`http://${METADATA_ADDRESS}${path}`];
+  return startProbe(pod, { urls, everyMs, keepAlive: false }, signal);
+}
+
+/** Starts to ask in the pod's own network, as `plan` says. */
+export function startProbe(pod: Pod, plan: ProbePlan, signal: AbortSignal): Probe {
   const child = spawn(
     "nsenter",
-    [`--net=/proc/${pod.pid}/ns/net`, "--", process.execPath, script, path, String(everyMs)],
-    { env: ENVIRONMENT, stdio: ["ignore", "pipe", "inherit"] },
+    [`--net=/proc/${pod.pid}/ns/net`, "--", process.execPath, PROCESS],
+    {
+      env: { ...ENVIRONMENT, PROBE: JSON.stringify(plan) },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
   );
   const answers: Answer[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => answers.push(JSON.parse(line)));
@@ -50,4 +81,30 @@ export function probe(pod: Pod, path: string, everyMs: number, signal: AbortSign
       await once(child, "exit");
     },
   };
+}
+
+/** What a pod of the client image runs to ask as `plan` says from its first moment on; its log has the answers. */
+export async function probing(plan: ProbePlan): Promise<{
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}> {
+  const script = await readFile(PROCESS, "utf8");
+  return {
+    command: ["node", "--input-type=module-typescript", "--eval", script],
+    environment: { PROBE: JSON.stringify(plan) },
+  };
+}
+
+/** The answers in a probing pod's log. */
+export function answersIn(log: string): readonly Answer[] {
+  return log
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as Answer);
+}
+
+/** The median time that answers took, in milliseconds. */
+export function medianMs(answers: readonly Answer[]): number {
+  const sorted = answers.map(({ ms }) => ms).toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Cluster } from "./cluster.ts";
@@ -13,8 +13,8 @@ const CHART = join(import.meta.dirname, "../../charts/rolecall");
 const METRICS_PORT = 9_620;
 /** As many as the chart starts. */
 const SERVERS = 2;
-/** How long a roll-out may take. */
-const ROLLOUT_MS = 120_000;
+/** How long a roll-out may take: kubelets need up to two minutes to see that the API server is back. */
+const ROLLOUT_MS = 240_000;
 
 /** What the servers' certificates are asked to name. */
 export const SERVER_NAMES = [
@@ -38,6 +38,8 @@ export interface Rolecall {
   restart(part: Part): Promise<void>;
   /** Ends `count` processes of a part, or all of them, at once and without asking. */
   kill(part: Part, count?: number): Promise<void>;
+  /** The process ids of a part, by the names of their nodes. */
+  processes(part: Part): Promise<readonly { readonly node: string; readonly pid: number }[]>;
   /** Ends every server likewise, and lets none be started until `startServers`. */
   killServers(): Promise<void>;
   /** Starts the servers again, and waits until they are ready. */
@@ -46,6 +48,8 @@ export interface Rolecall {
   metric(part: Part, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** What each process of a part has logged. */
   logs(part: Part): Promise<readonly string[]>;
+  /** Upgrades to the chart with values that differ from the suite's own, and waits until that is rolled out. */
+  upgrade(values: object): Promise<void>;
   /** Deletes the agents' DaemonSet, and waits until they are gone. */
   removeAgents(): Promise<void>;
 }
@@ -65,16 +69,33 @@ const WORKLOAD = {
 export async function installRolecall(options: RolecallOptions): Promise<Rolecall> {
   const { cluster, helm, folder } = options;
   const { api } = cluster.controlPlane;
-  const values = join(folder, "values.json");
-  await writeFile(values, JSON.stringify(VALUES));
-  await run(helm, [
-    "install",
-    RELEASE,
-    CHART,
-    `--namespace=${ROLECALL_NAMESPACE}`,
-    `--values=${values}`,
-    `--kubeconfig=${cluster.controlPlane.kubeconfig("admin")}`,
-  ]);
+  const ca = await readFile(cluster.controlPlane.authority.certificate, "utf8");
+  await api.call("POST", `/api/v1/namespaces/${ROLECALL_NAMESPACE}/configmaps`, {
+    metadata: { name: "sts" },
+    data: { "ca.crt": ca },
+  });
+  let changes = 0;
+  /** Installs the chart, or upgrades to it, with the suite's values and what differs from them. */
+  const deploy = async (different: object): Promise<void> => {
+    changes += 1;
+    const files = [VALUES, different].map((content, index) => ({
+      file: join(folder, `values-${changes}-${index}.json`),
+      content,
+    }));
+    for (const { file, content } of files) await writeFile(file, JSON.stringify(content));
+    await run(helm, [
+      "upgrade",
+      RELEASE,
+      CHART,
+      "--install",
+      `--namespace=${ROLECALL_NAMESPACE}`,
+      `--kubeconfig=${cluster.controlPlane.kubeconfig("admin")}`,
+      ...files.map(({ file }) => `--values=${file}`),
+    ]);
+    await awaitRollOut(cluster, "server");
+    await awaitRollOut(cluster, "agent");
+  };
+  await deploy({});
 
   const pods = async (part: Part): Promise<readonly PodObject[]> =>
     (await listPods(cluster, ROLECALL_NAMESPACE, `component=${part}`)).filter(
@@ -86,6 +107,12 @@ export async function installRolecall(options: RolecallOptions): Promise<Rolecal
   const metricsOf = async (address: string): Promise<string> =>
     (await fetch(`http://${address}:${METRICS_PORT}/metrics`)).text();
 
+  const ended = async (part: Part): Promise<void> => {
+    const isGone = async (): Promise<boolean> =>
+      (await listPods(cluster, ROLECALL_NAMESPACE, `component=${part}`)).length === 0;
+    const { signal } = cluster;
+    await until(isGone, { what: `the end of the ${part}s`, withinMs: ROLLOUT_MS, signal });
+  };
   const scale = async (replicas: number): Promise<void> =>
     void (await api.call("PATCH", WORKLOAD.server, { spec: { replicas } }));
 
@@ -102,10 +129,20 @@ export async function installRolecall(options: RolecallOptions): Promise<Rolecal
     kill: async (part, count = Infinity) => {
       killAll((await processIds(cluster, await pods(part))).slice(0, count));
     },
+    processes: async (part) => {
+      const found = await Promise.all(
+        (await pods(part)).map(async (pod) => {
+          const pids = await processIds(cluster, [pod]);
+          return pids.map((pid) => ({ node: pod.spec.nodeName ?? "", pid }));
+        }),
+      );
+      return found.flat();
+    },
     killServers: async () => {
       const running = await processIds(cluster, await pods("server"));
       await scale(0);
       killAll(running);
+      await ended("server");
     },
     startServers: async () => {
       await scale(SERVERS);
@@ -121,20 +158,12 @@ export async function installRolecall(options: RolecallOptions): Promise<Rolecal
           podLog(cluster, ROLECALL_NAMESPACE, metadata.name),
         ),
       ),
+    upgrade: deploy,
     removeAgents: async () => {
       await api.call("DELETE", WORKLOAD.agent);
-      await until(
-        async () => (await listPods(cluster, ROLECALL_NAMESPACE, "component=agent")).length === 0,
-        {
-          what: "the end of the agents",
-          withinMs: ROLLOUT_MS,
-          signal: cluster.signal,
-        },
-      );
+      await ended("agent");
     },
   };
-  await rolledOut("server");
-  await rolledOut("agent");
   return rolecall;
 }
 
@@ -153,6 +182,8 @@ const VALUES = {
     image: IMAGE,
     log: { level: "debug" },
     region: "us-east-1",
+    // A server that the suite froze is not to be replaced for that.
+    livenessProbe: { failureThreshold: 60 },
     stsEndpoint: STS_URL,
     extraEnv: Object.entries({
       AWS_ACCESS_KEY_ID: "AKIAROLECALLSERVER00",

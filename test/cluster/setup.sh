@@ -2,7 +2,7 @@
 # Installs the Debian packages that the cluster suite runs on. Safe to run again: does nothing when all are there.
 set -eu
 
-packages="ca-certificates containerd containernetworking-plugins conntrack debootstrap iproute2 iptables nftables python3-venv runc util-linux"
+packages="ca-certificates containerd containernetworking-plugins conntrack debootstrap iproute2 iptables nftables maven openjdk-17-jdk-headless python3-pip python3-venv runc util-linux"
 
 missing=""
 for package in $packages; do

@@ -1,7 +1,13 @@
-import { request, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer } from "node:https";
-import { readFile } from "node:fs/promises";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import {
+  createServer as createOpenServer,
+  request,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from "node:http";
+import { createServer } from "node:https";
 import { join } from "node:path";
 
 import type { Authority } from "./certificates.ts";
@@ -10,12 +16,15 @@ import { launch, until } from "./process.ts";
 
 const MOTO_PORT = 5_000;
 const GATEWAY_PORT = 8_443;
+const OPEN_PORT = 8_480;
 
-/** Where everybody in the cluster finds STS. */
+/** Where the servers find STS. */
 export const STS_URL = `https://${HUB}:${GATEWAY_PORT}`;
+/** Where pods find it: without TLS, so that none needs to be told of the suite's authority. */
+export const OPEN_STS_URL = `http://${HUB}:${OPEN_PORT}`;
 
-/** What STS does with AssumeRole, from the next call on. */
-export type StsMood = "works" | "fails" | "throttles";
+/** What STS does, from the next call on: with AssumeRole, or with every call when it is gone. */
+export type StsMood = "works" | "fails" | "throttles" | "gone";
 
 /** One AssumeRole call that STS was asked for. */
 export interface AssumeRoleCall {
@@ -59,6 +68,7 @@ export async function startSts(options: StsOptions): Promise<Sts> {
   const serve = async (asked: IncomingMessage, answer: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of asked) chunks.push(chunk as Buffer);
+    if (mood === "gone") throw new Error("STS is gone");
     const body = Buffer.concat(chunks);
     const form = new URLSearchParams(body.toString());
     const assumes = form.get("Action") === "AssumeRole";
@@ -75,14 +85,19 @@ export async function startSts(options: StsOptions): Promise<Sts> {
     answer.writeHead(status, { "content-type": "text/xml" }).end(text);
   };
   const own = await authority.issue("sts", "CN=sts", [HUB]);
-  const server = createServer(
-    { cert: await readFile(own.certificate), key: await readFile(own.key) },
-    (asked, answer) => void serve(asked, answer).catch(() => answer.destroy()),
-  );
-  server.listen(GATEWAY_PORT, HUB);
-  await once(server, "listening");
-  resources.defer(() => void server.close());
-  resources.defer(() => server.closeAllConnections());
+  const listener: RequestListener = (asked, answer) =>
+    void serve(asked, answer).catch(() => answer.destroy());
+  const tls = { cert: await readFile(own.certificate), key: await readFile(own.key) };
+  const doors = [
+    { server: createServer(tls, listener), port: GATEWAY_PORT },
+    { server: createOpenServer(listener), port: OPEN_PORT },
+  ];
+  for (const { server, port } of doors) {
+    server.listen(port, HUB);
+    await once(server, "listening");
+    resources.defer(() => void server.close());
+    resources.defer(() => server.closeAllConnections());
+  }
 
   const answers = async (): Promise<boolean> =>
     (await forward("GET", "/moto-api/data.json", {}, Buffer.alloc(0))).status === 200;

@@ -1,26 +1,10 @@
 /** The suite in a real cluster, one scenario after another. `npm run test:cluster` starts it. */
 import { after, before, describe } from "node:test";
 
-import { addresses } from "./scenarios/addresses.ts";
-import { agents } from "./scenarios/agents.ts";
-import { certificates } from "./scenarios/certificates.ts";
-import { changes } from "./scenarios/changes.ts";
-import { firstCall } from "./scenarios/first-call.ts";
-import { outages } from "./scenarios/outages.ts";
-import { refusals } from "./scenarios/refusals.ts";
-import { startWorld, type Scenario, type World } from "./world.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { readPrepared, startWorld, type World } from "./world.ts";
 
-// Certificates come before the outages, after which kubelets are slow to see that a secret changed; the last one
-// takes the agents away.
-const SCENARIOS: readonly Scenario[] = [
-  firstCall,
-  changes,
-  refusals,
-  addresses,
-  certificates,
-  outages,
-  agents,
-];
+const { scenarios } = await readPrepared();
 
 describe("Rolecall in a real cluster", () => {
   const stopping = new AbortController();
@@ -37,5 +21,5 @@ describe("Rolecall in a real cluster", () => {
     stopping.abort(new Error("the suite is over"));
     await resources.disposeAsync();
   });
-  for (const scenario of SCENARIOS) scenario(started);
+  for (const name of scenarios) SCENARIOS[name]?.(started);
 });

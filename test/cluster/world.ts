@@ -17,6 +17,15 @@ export interface Prepared {
   /** Where everything of this run is. */
   readonly folder: string;
   readonly cgroup: string;
+  /** Names of the scenarios to run. */
+  readonly scenarios: readonly string[];
+  /** Whether outages take ten minutes instead of one. */
+  readonly long: boolean;
+}
+
+/** What `main.ts` prepared. */
+export async function readPrepared(): Promise<Prepared> {
+  return JSON.parse(await readFile(process.env["ROLECALL_PREPARED"] ?? "", "utf8")) as Prepared;
 }
 
 /** Everything that the scenarios act on and look at. */
@@ -27,6 +36,7 @@ export interface World {
   readonly rolecall: Rolecall;
   /** Where a scenario may write files. */
   readonly folder: string;
+  readonly long: boolean;
 }
 
 /** Registers the tests of one subject; the world is there when they run. */
@@ -43,10 +53,7 @@ export async function startWorld(
   resources: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<World> {
-  const prepared = JSON.parse(
-    await readFile(process.env["ROLECALL_PREPARED"] ?? "", "utf8"),
-  ) as Prepared;
-  const { tools, images, folder, cgroup } = prepared;
+  const { tools, images, folder, cgroup, long } = await readPrepared();
   const logs = join(folder, "logs");
   await mkdir(logs);
   await seclude(folder);
@@ -57,5 +64,5 @@ export async function startWorld(
   const metadata = await startNodeMetadata(resources);
   await createNamespace(cluster, ROLECALL_NAMESPACE, "");
   const rolecall = await installRolecall({ cluster, helm: tools.helm, folder });
-  return { cluster, sts, metadata, rolecall, folder };
+  return { cluster, sts, metadata, rolecall, folder, long };
 }

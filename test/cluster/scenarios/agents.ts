@@ -12,11 +12,6 @@ const NAMESPACE = "agents";
 
 /** Agents end in every way; pods are then refused, and never get the node's role. */
 export const agents: Scenario = (world) => {
-  const askedByPods = (): readonly string[] =>
-    world()
-      .metadata.requests.filter(({ from }) => from.startsWith("10.244."))
-      .map(({ from, path }) => `${from} ${path}`);
-
   test("an agent that is killed, restarted or rolled out lets nothing through to the node's role", async (t) => {
     const { cluster, rolecall } = world();
     await createNamespace(cluster, NAMESPACE, ".*");
@@ -37,7 +32,7 @@ export const agents: Scenario = (world) => {
       const answered = probe.answers.filter(({ status }) => status === 200);
       assert.deepEqual([...new Set(answered.map(({ body }) => body))], ["asking"]);
     }
-    assert.deepEqual(askedByPods(), []);
+    assert.deepEqual(world().metadata.fromPods(), []);
   });
 
   test("a rule that somebody deletes is put back", async (t) => {
@@ -76,7 +71,7 @@ export const agents: Scenario = (world) => {
       answers.filter(({ status }) => status !== 0),
       [],
     );
-    assert.deepEqual(askedByPods(), []);
+    assert.deepEqual(world().metadata.fromPods(), []);
     const credentials = metadata.requests.filter(({ path }) =>
       path.includes("security-credentials"),
     );

@@ -3,13 +3,72 @@ import { after, before, describe, test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { createNamespace, createPod, deletePod, runningPod, startPod, type Pod } from "../pods.ts";
-import { probe, ROLE_PATH, type Probe } from "../probe.ts";
-import { TOPOLOGIES, type Scenario } from "../world.ts";
+import { medianMs, probe, ROLE_PATH, type Answer, type Probe } from "../probe.ts";
+import { TOPOLOGIES, type Scenario, type World } from "../world.ts";
 
 const NAMESPACE = "steady";
 const OUTAGE_MS = 60_000;
+const LONG_OUTAGE_MS = 600_000;
+/** How long answers are timed before an outage. */
+const BEFORE_MS = 10_000;
+const EVERY_MS = 50;
 /** What the AWS SDK for Go v2, the least patient client, waits for an answer (specs: aws-clients.md §2a). */
 const PATIENCE_MS = 500;
+/** How much slower half of the answers may get while everything else is down. */
+const SLOWER = 1.2;
+/** What the probe itself can't tell apart. */
+const NOISE_MS = 0.5;
+
+/** Something that goes away, and how it comes back. */
+interface Outage {
+  readonly gone: string;
+  readonly begin: (world: World) => Promise<void>;
+  readonly end: (world: World) => Promise<void>;
+  /** What is true of a pod whose agent was killed meanwhile, at the time `killed`. */
+  readonly withAgentKilled?: (t: TestContext, asking: Probe, killed: number) => Promise<void>;
+}
+
+const SERVERS: Outage = {
+  gone: "both servers are",
+  begin: ({ rolecall }) => rolecall.killServers(),
+  end: ({ rolecall }) => rolecall.startServers(),
+};
+const API_SERVER: Outage = {
+  gone: "the API server is",
+  begin: ({ cluster }) => cluster.controlPlane.stop(),
+  end: ({ cluster }) => cluster.controlPlane.start(),
+  withAgentKilled: async (t, asking, killed) => {
+    await asking.first(({ status }) => status !== 200, killed, 10_000);
+    const { at } = await asking.first(({ status }) => status === 200, killed + 500, 90_000);
+    const answers = asking.answers.filter((answer) => answer.at >= killed);
+    t.diagnostic(
+      `an agent killed then: its pod is served again by the servers' word after ${at - killed} ms, until then ${refusalsIn(answers)}`,
+    );
+  },
+};
+const STS: Outage = {
+  gone: "STS is",
+  begin: async ({ sts }) => sts.become("gone"),
+  end: async ({ sts }) => sts.become("works"),
+};
+const EVERYTHING: Outage = {
+  gone: "servers, API server and STS are all",
+  begin: async (world) => {
+    for (const { begin } of [SERVERS, API_SERVER, STS]) await begin(world);
+  },
+  end: async (world) => {
+    for (const { end } of [STS, API_SERVER, SERVERS]) await end(world);
+  },
+  withAgentKilled: async (t, asking, killed) => {
+    const { at } = await asking.first(({ status }) => status === 500, killed, 90_000);
+    await sleep(5_000);
+    const answers = asking.answers.filter((answer) => answer.at >= at);
+    assert.ok(answers.every(({ status }) => status !== 200));
+    t.diagnostic(
+      `an agent killed then answers after ${at - killed} ms, and refuses until a server is back: ${refusalsIn(answers)} in 5 s`,
+    );
+  },
+};
 
 /** Pods that were served go on being served, whatever goes away. */
 export const outages: Scenario = (world) => {
@@ -26,12 +85,21 @@ export const outages: Scenario = (world) => {
     let probes: readonly Probe[];
     before(async () => {
       const { signal } = world().cluster;
-      probes = pods.map((pod) => probe(pod, `${ROLE_PATH}steady`, 50, signal));
+      probes = pods.map((pod) => probe(pod, `${ROLE_PATH}steady`, EVERY_MS, signal));
       for (const asking of probes) await asking.first(({ status }) => status === 200, 0, 10_000);
     });
     after(async () => {
       for (const asking of probes) await asking[Symbol.asyncDispose]();
     });
+
+    /** What each pod was answered while something happened. */
+    const answersDuring = async (
+      happening: () => Promise<void>,
+    ): Promise<readonly (readonly Answer[])[]> => {
+      const from = probes.map(({ answers }) => answers.length);
+      await happening();
+      return probes.map(({ answers }, index) => answers.slice(from[index]));
+    };
 
     /**
      * Lets something happen and, whatever comes of it, be mended; holds every answer of that time against
@@ -41,19 +109,14 @@ export const outages: Scenario = (world) => {
       happening: () => Promise<void>,
       mend: () => Promise<void> = async () => {},
     ): Promise<string> => {
-      const from = probes.map(({ answers }) => answers.length);
-      try {
-        await happening();
-      } finally {
-        await mend();
-      }
-      const answers = probes.flatMap((asking, index) => asking.answers.slice(from[index]));
-      assert.ok(answers.length > 20, "the pods asked all the time");
-      const failed = answers.filter(({ status }) => status !== 200);
-      const slowest = Math.round(Math.max(...answers.map(({ ms }) => ms)));
-      assert.deepEqual(failed.slice(0, 3), []);
-      assert.ok(slowest <= PATIENCE_MS, `an answer took ${slowest} ms`);
-      return `${answers.length} answers, 0 failed, the slowest took ${slowest} ms`;
+      const answers = await answersDuring(async () => {
+        try {
+          await happening();
+        } finally {
+          await mend();
+        }
+      });
+      return judged(answers.flat());
     };
 
     /** A change that is made now arrives: the servers follow the cluster, and the agents ask them. */
@@ -81,17 +144,6 @@ export const outages: Scenario = (world) => {
         await rolecall.rolledOut("server");
       });
       t.diagnostic(`one server killed: ${seen}`);
-    });
-
-    test("while both servers are gone for a minute", async (t) => {
-      const { rolecall } = world();
-      const seen = await goOn(async () => {
-        await rolecall.killServers();
-        await sleep(OUTAGE_MS);
-        assert.deepEqual(await rolecall.pods("server"), []);
-      }, rolecall.startServers);
-      t.diagnostic(`both servers gone for 60 s: ${seen}`);
-      await followed(t);
     });
 
     test("while STS fails and throttles; a new role comes when STS does", async (t) => {
@@ -124,14 +176,60 @@ export const outages: Scenario = (world) => {
       await deletePod(cluster, NAMESPACE, "late");
     });
 
-    test("while the API server is stopped for a minute; then changes are seen again", async (t) => {
-      const { cluster } = world();
-      const seen = await goOn(async () => {
-        await cluster.controlPlane.stop();
-        await sleep(OUTAGE_MS);
-      }, cluster.controlPlane.start);
-      t.diagnostic(`API server stopped for 60 s: ${seen}`);
-      await followed(t);
-    });
+    for (const { gone, begin, end, withAgentKilled } of [STS, SERVERS, API_SERVER, EVERYTHING]) {
+      test(`while ${gone} gone, as fast as ever and with the same credentials`, async (t) => {
+        const span = world().long ? LONG_OUTAGE_MS : OUTAGE_MS;
+        const before = (await answersDuring(() => sleep(BEFORE_MS))).flat();
+        const agents = await world().rolecall.processes("agent");
+        let during: readonly (readonly Answer[])[];
+        try {
+          await begin(world());
+          during = await answersDuring(() => sleep(span));
+          if (withAgentKilled !== undefined) {
+            const [[first], [asking]] = [pods, probes];
+            const agent = agents.find(({ node }) => node === first?.node.network.name);
+            assert.ok(asking && agent);
+            const killed = Date.now();
+            process.kill(agent.pid, "SIGKILL");
+            await withAgentKilled(t, asking, killed);
+          }
+        } finally {
+          await end(world());
+        }
+        const seen = judged(during.flat());
+        const [was, is] = [medianMs(before), medianMs(during.flat())];
+        t.diagnostic(
+          `${gone} gone for ${span / 1_000} s: ${seen}; half of them within ${is.toFixed(2)} ms, before ${was.toFixed(2)} ms`,
+        );
+        for (const answers of during)
+          assert.equal(new Set(answers.map(({ body }) => body)).size, 1);
+        assert.ok(is <= Math.max(SLOWER * was, was + NOISE_MS), `${is} ms, before ${was} ms`);
+        const back = Date.now();
+        for (const asking of probes)
+          await asking.first(({ status }) => status === 200, back, 30_000);
+        await followed(t);
+        assert.deepEqual(world().metadata.fromPods(), []);
+      });
+    }
   });
 };
+
+/** What a pod was told instead of credentials, each of which a client takes for a reason to try again. */
+function refusalsIn(answers: readonly Answer[]): string {
+  const refused = answers.filter(({ status }) => status !== 200);
+  assert.deepEqual(
+    refused.filter(({ status }) => status !== 0 && status !== 500),
+    [],
+  );
+  const none = refused.filter(({ status }) => status === 0).length;
+  return `${none} times no answer and ${refused.length - none} times 500`;
+}
+
+/** Holds answers against what every pod needs of each. */
+function judged(answers: readonly Answer[]): string {
+  assert.ok(answers.length > 20, "the pods asked all the time");
+  const slowest = Math.round(Math.max(...answers.map(({ ms }) => ms)));
+  assert.deepEqual(answers.filter(({ status }) => status !== 200).slice(0, 3), []);
+  assert.ok(slowest <= PATIENCE_MS, `an answer took ${slowest} ms`);
+  return `${answers.length} answers, 0 failed, the slowest took ${slowest} ms`;
+}

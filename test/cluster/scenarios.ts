@@ -1,0 +1,24 @@
+import { addresses } from "./scenarios/addresses.ts";
+import { agents } from "./scenarios/agents.ts";
+import { certificates } from "./scenarios/certificates.ts";
+import { changes } from "./scenarios/changes.ts";
+import { clients } from "./scenarios/clients.ts";
+import { firstCall } from "./scenarios/first-call.ts";
+import { outages } from "./scenarios/outages.ts";
+import { refusals } from "./scenarios/refusals.ts";
+import type { Scenario } from "./world.ts";
+
+/**
+ * Every scenario by its name, in the order in which they run: certificates before the outages, after which kubelets
+ * are slow to see that a secret changed; last the one that takes the agents away.
+ */
+export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  firstCall,
+  clients,
+  changes,
+  refusals,
+  addresses,
+  certificates,
+  outages,
+  agents,
+};
