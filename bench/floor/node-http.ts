@@ -4,7 +4,7 @@
  *
  *   node-http ANSWER_FILE FIRST_SOURCE SOURCES
  *
- * Says the port that it was given, on loopback, and runs until it is killed.
+ * Says the port that it was given, and runs until it is killed.
  */
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -27,7 +27,8 @@ const [a = "", b = "", c = "", last = "0"] = firstSource.split(".");
 const answers = new Map<string, Buffer>();
 for (let source = 0; source < Number(sources); source += 1) {
   const body = Buffer.from(text.slice(headEnd + 4), "latin1");
-  answers.set([a, b, c, Number(last) + source].join("."), body);
+  const address = [a, b, c, Number(last) + source].join(".");
+  answers.set(address, body).set(`::ffff:${address}`, body);
 }
 
 const server = http.createServer((request, response) => {
@@ -37,6 +38,7 @@ const server = http.createServer((request, response) => {
   response.end(body);
 });
 server.keepAliveTimeout = 75_000;
-server.listen(0, "127.0.0.1", () => {
+// As the agent listens: on IPv6, where clients over IPv4 have addresses of a form of their own.
+server.listen(0, () => {
   process.stdout.write(`port ${(server.address() as AddressInfo).port}\n`);
 });

@@ -178,8 +178,11 @@ export class Connection {
   #send(head: RequestHead, answer: HttpAnswer): void {
     const isLast = !head.isKept || this.#host.isStopping;
     const text = this.#textOf(answer, head, isLast);
-    if (isLast) this.#close(text);
-    else this.#enter(this.#socket.write(text) ? "idle" : "drain");
+    if (isLast) {
+      this.#close(text);
+      // Nothing is on its way that a reset could answer: there is no need to wait for the client's end.
+      if (this.#reader.waiting === 0) this.#socket.destroySoon();
+    } else this.#enter(this.#socket.write(text) ? "idle" : "drain");
   }
 
   #textOf(answer: HttpAnswer, { method, isOld }: RequestHead, isLast: boolean): string {
