@@ -9,13 +9,14 @@ import {
 } from "./proc-net.ts";
 
 describe("the kernel's tables", () => {
-  test("of routes name the interface of one address, by the lowest metric, and nothing of networks and gateways", () => {
+  test("of routes name the interface of one address, by the lowest metric, and nothing of networks, gateways and black holes", () => {
     const routes =
       parseHostRoutes(`Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
 eth0	00000000	0101FA0A	0003	0	0	0	00000000	0	0	0
 cali1	0101F40A	00000000	0005	0	0	20	FFFFFFFF	0	0	0
 cali2	0101F40A	00000000	0005	0	0	10	FFFFFFFF	0	0	0
 eth0	0201F40A	0101FA0A	0007	0	0	0	FFFFFFFF	0	0	0
+*	0301F40A	00000000	0205	0	0	0	FFFFFFFF	0	0	0
 cni0	0002F40A	00000000	0001	0	0	0	00FFFFFF	0	0	0
 `);
     assert.deepEqual([...routes], [["10.244.1.1", "cali2"]]);

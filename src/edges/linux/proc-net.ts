@@ -4,6 +4,8 @@ const HOST_MASK = "FFFFFFFF";
 const HOST_PREFIX = "80";
 /** include/uapi/linux/route.h, ipv6_route.h */
 const RTF_GATEWAY = 0x2;
+const RTF_REJECT = 0x200;
+const ELSEWHERE = RTF_GATEWAY | RTF_REJECT;
 const RTF_LOCAL = 0x8000_0000;
 /** include/uapi/linux/if_arp.h: the entry is complete. */
 const ATF_COM = 0x2;
@@ -20,7 +22,7 @@ export function parseHostRoutes(text: string): ReadonlyMap<string, string> {
   for (const line of text.split("\n").slice(1)) {
     const [name, to = "", , flags = "", , , metric, mask] = line.trim().split(/\s+/);
     if (name === undefined || mask !== HOST_MASK) continue;
-    if ((Number.parseInt(flags, 16) & RTF_GATEWAY) !== 0) continue;
+    if ((Number.parseInt(flags, 16) & ELSEWHERE) !== 0) continue;
     const route = { name, metric: Number(metric) };
     const address = fromHex4(to);
     // The kernel takes the lowest metric.
@@ -38,7 +40,7 @@ export function parseHostRoutes6(text: string): ReadonlyMap<string, string> {
     const [to = "", length, , , , metric = "", , , flags = "", name] = line.trim().split(/\s+/);
     if (name === undefined || name === "lo" || length !== HOST_PREFIX) continue;
     const bits = Number.parseInt(flags, 16);
-    if ((bits & RTF_GATEWAY) !== 0 || bits >= RTF_LOCAL) continue;
+    if ((bits & ELSEWHERE) !== 0 || bits >= RTF_LOCAL) continue;
     const route = { name, metric: Number.parseInt(metric, 16) };
     const address = normalizeAddress(to.replaceAll(/(.{4})(?!$)/g, "$1:"));
     if (route.metric < (routes.get(address)?.metric ?? Number.POSITIVE_INFINITY)) {
