@@ -126,6 +126,14 @@ describe("CniResults", { timeout: 10_000 }, () => {
     server.close();
   });
 
+  test("answers nobody before the folder was read for the first time", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+    const first = podsAt("10.0.0.1");
+    await new Promise((resolve) => void setImmediate(resolve));
+    assert.deepEqual(await podsAt("10.0.0.1"), ["cart"]);
+    assert.deepEqual(await first, ["cart"]);
+  });
+
   test("answers for an address that no record has at once, from a folder that it watches", async () => {
     await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
     const clock = new FakeClock();

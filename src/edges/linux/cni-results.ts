@@ -44,6 +44,8 @@ export class CniResults implements Disposable {
   /** Everything that was told so far, read in the order in which it was told. */
   #reading: Promise<unknown> = Promise.resolve();
   #listedAt = Number.NEGATIVE_INFINITY;
+  /** Whether the folder is watched, and was listed since. */
+  #isListed = false;
   #isMissing = false;
 
   constructor({ folder, clock, signal }: CniResultsOptions) {
@@ -57,7 +59,7 @@ export class CniResults implements Disposable {
     await this.#turnEnd();
     await this.#reading;
     const sinceMs = Math.abs(this.#clock.now() - this.#listedAt);
-    if (this.#watcher === undefined) {
+    if (!this.#isListed) {
       if (!this.#isMissing || sinceMs >= MISSING_MS) await this.#list();
     } else if (sinceMs >= RELIST_MS) {
       this.#list().catch(() => {});
@@ -75,11 +77,8 @@ export class CniResults implements Disposable {
       setImmediate(() => {
         this.#turn = undefined;
         if (this.#changed.size > 0) {
-          const names = [...this.#changed];
+          void this.#readInTurn([...this.#changed]);
           this.#changed.clear();
-          this.#reading = this.#reading.then(() =>
-            Promise.all(names.map((name) => this.#read(name))),
-          );
         }
         resolve();
       });
@@ -90,12 +89,20 @@ export class CniResults implements Disposable {
   async #readAll(): Promise<void> {
     this.#listedAt = this.#clock.now();
     this.#watch();
+    // What is told while it is listed may be newer than the list.
+    const before = [...this.#sandboxes.keys()];
     const names = await readdir(this.#folder).catch(() => undefined);
     this.#isMissing = names === undefined;
     const present = new Set(names?.slice(0, FILES_MAX));
-    for (const name of this.#sandboxes.keys()) if (!present.has(name)) this.#keep(name, undefined);
-    const unread = [...present].filter((name) => !this.#sandboxes.has(name));
-    await Promise.all(unread.map((name) => this.#read(name)));
+    for (const name of before) if (!present.has(name)) this.#keep(name, undefined);
+    await this.#readInTurn([...present].filter((name) => !this.#sandboxes.has(name)));
+    this.#isListed = this.#watcher !== undefined;
+  }
+
+  /** Behind what was told before, so that what a file said first never comes last. */
+  #readInTurn(names: readonly string[]): Promise<unknown> {
+    this.#reading = this.#reading.then(() => Promise.all(names.map((name) => this.#read(name))));
+    return this.#reading;
   }
 
   async #read(name: string): Promise<void> {
@@ -136,6 +143,7 @@ export class CniResults implements Disposable {
   #unwatch(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
+    this.#isListed = false;
     this.#isMissing = false;
   }
 }
