@@ -27,6 +27,7 @@ describe("a process that finds nobody", { timeout: 40_000 }, () => {
       "agent",
       ...tls,
       "--host=127.0.0.1",
+      "--node-name=node-a",
       `--port=${port}`,
       `--server-address=localhost:${nobody}`,
       `--metadata-endpoint=${NOWHERE}`,

@@ -32,7 +32,12 @@ const UNHEALTHY_MS = 500;
 export function wayOfData(options: WayOfDataOptions) {
   const { node, servers, places, clock, report } = options;
   const pods = new PodTable();
-  pods.onCommit(() => places.learn(addressesOf(pods)));
+  let learnt = pods.placesVersion;
+  pods.onCommit(() => {
+    if (pods.placesVersion === learnt) return;
+    learnt = pods.placesVersion;
+    places.learn(addressesOf(pods));
+  });
   const asked = new AskedTable({ ask: servers, clock, observe: report.asked });
   const follower =
     node === ""

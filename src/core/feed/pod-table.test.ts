@@ -117,6 +117,32 @@ describe("PodTable", () => {
     assert.deepEqual([table.byUid("b"), keyOf(1)], [undefined, "own"]);
   });
 
+  test("says when it may matter who is where", () => {
+    const { table } = setUp([pod({ uid: "a" })]);
+    const changes: readonly [FeedChange, boolean][] = [
+      [pod({ uid: "a", deleting: true }), false],
+      [pod({ uid: "a", addresses: ["10.0.0.2"] }), true],
+      [pod({ uid: "b", addresses: [] }), true],
+      [issued(1, "key"), false],
+      [{ type: "pod-gone", uid: "b" }, true],
+      [snapshot, true],
+    ];
+    for (const [change, isNews] of changes) {
+      const before = table.placesVersion;
+      feed(table, [change]);
+      assert.equal(table.placesVersion !== before, isNews, JSON.stringify(change));
+    }
+  });
+
+  test("refuses more pods than a node can have", () => {
+    const { table } = setUp([]);
+    const pods = (from: number): FeedChange[] =>
+      Array.from({ length: 10_000 }, (_, at) => pod({ uid: `${from + at}`, addresses: [] }));
+    feed(table, pods(0));
+    assert.throws(() => feed(table, pods(10_000)), { code: "overloaded" });
+    assert.equal(table.size, 10_000);
+  });
+
   test("refuses a batch without an end", () => {
     const batch = new FeedBatch();
     assert.throws(

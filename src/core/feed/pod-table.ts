@@ -5,6 +5,9 @@ import type { FeedBatch } from "./feed-batch.ts";
 import type { FedSession, InSync, Position } from "./feed-messages.ts";
 import type { TokenKeys } from "./token-keys.ts";
 
+/** More pods than any node has; who tells of more is no server in order. */
+const PODS_MAX = 16_384;
+
 /** What is held of a session. With both, the credentials go on being served while they live. */
 export interface HeldSession {
   readonly credentials: Credentials | undefined;
@@ -25,6 +28,7 @@ export class PodTable {
   readonly #byAddress = new Map<string, readonly FedPod[]>();
   readonly #listeners = new Set<() => void>();
   #at: InSync | undefined;
+  #placesVersion = 0;
   #tokenKeys: TokenKeys | undefined;
 
   get size(): number {
@@ -39,6 +43,11 @@ export class PodTable {
   /** What stands before roles that are not written as ARNs; empty before the first batch. */
   get baseArn(): string {
     return this.#at?.baseArn ?? "";
+  }
+
+  /** Another one once a pod came, went, or has other addresses. */
+  get placesVersion(): number {
+    return this.#placesVersion;
   }
 
   /** How pods' tokens are verified; undefined while no server has said so. */
@@ -68,9 +77,13 @@ export class PodTable {
    * Applies a batch that is whole.
    *
    * @throws {AppError} `server_unavailable` for changes to what another server's process said: what they
-   *   are about is not what is held.
+   *   are about is not what is held. `overloaded` for more pods than a node can have.
    */
   commit(batch: FeedBatch, at: InSync): void {
+    const before = batch.isSnapshot ? 0 : this.size;
+    if (before + batch.pods.size > PODS_MAX) {
+      throw new AppError("overloaded", `the server tells of more than ${PODS_MAX} pods`);
+    }
     if (batch.isSnapshot) this.#replace(batch);
     else if (at.position.epoch === this.position?.epoch) this.#change(batch);
     else throw new AppError("server_unavailable", "the feed does not go on from what is held");
@@ -87,6 +100,7 @@ export class PodTable {
     this.#byAddress.clear();
     this.#at = undefined;
     this.#tokenKeys = undefined;
+    this.#placesVersion += 1;
     this.#tell();
   }
 
@@ -105,7 +119,9 @@ export class PodTable {
       this.#sessions.set(id, withOutcome(this.#sessions.get(id), session));
     }
     for (const [uid, pod] of pods) {
-      this.#unlink(this.#pods.get(uid));
+      const before = this.#pods.get(uid);
+      this.#unlink(before);
+      if (!areSame(before?.addresses, pod?.addresses)) this.#placesVersion += 1;
       if (pod === undefined) this.#pods.delete(uid);
       else {
         this.#pods.set(uid, pod);
@@ -119,6 +135,7 @@ export class PodTable {
     this.#pods = new Map();
     this.#sessions = new Map();
     this.#byAddress.clear();
+    this.#placesVersion += 1;
     for (const pod of pods.values()) {
       if (pod === undefined) continue;
       this.#pods.set(pod.uid, pod);
@@ -156,6 +173,16 @@ export class PodTable {
     }
     for (const id of this.#sessions.keys()) if (!named.has(id)) this.#sessions.delete(id);
   }
+}
+
+function areSame(
+  former: readonly string[] | undefined,
+  present: readonly string[] | undefined,
+): boolean {
+  return (
+    former?.length === present?.length &&
+    former?.every((address, at) => address === present?.[at]) === true
+  );
 }
 
 /** STS being away takes nothing away; its definite refusal does. */

@@ -28,7 +28,7 @@ export interface FeedFollowerOptions {
 export type FeedState = "in-sync" | "lost" | "unoffered";
 
 /** How long a server that could not be followed is left alone. */
-const PAUSE: Pause = { firstMs: 100, mostMs: 5_000 };
+const PAUSE: Pause = { firstMs: 100, mostMs: 2_000 };
 /** A Kiam server does not become another one while its connection stands. */
 const UNOFFERED_MS = 30_000;
 const REBALANCE_MS = 30_000;

@@ -20,6 +20,8 @@ export interface FeedStreamOptions {
 
 /** A server that says nothing for so long is gone, or frozen; it beats three times in that time. */
 const SILENT_MS = 800;
+/** However much a server says meanwhile: one that does not get through its first batch is of no use. */
+const FIRST_BATCH_MS = 5_000;
 const PING_PATIENCE_MS = 150;
 
 /** One server's feed, read into the table batch by batch until it ends. */
@@ -97,12 +99,17 @@ export class FeedStream {
 
   async #watch(): Promise<void> {
     const { clock } = this.#options;
+    const openedAt = clock.now();
     for (;;) {
-      const leftMs = this.#heardAt + SILENT_MS - clock.now();
+      const silentAt = this.#heardAt + SILENT_MS;
+      const lateAt = this.isInSync ? Number.POSITIVE_INFINITY : openedAt + FIRST_BATCH_MS;
+      const leftMs = Math.min(silentAt, lateAt) - clock.now();
       if (leftMs <= 0) break;
       await clock.sleep(leftMs, this.#stop.signal);
     }
-    this.#end(new AppError("server_unavailable", `the server was silent for ${SILENT_MS} ms`));
+    const isSilent = clock.now() - this.#heardAt >= SILENT_MS;
+    const what = isSilent ? `silent for ${SILENT_MS} ms` : "never in sync";
+    this.#end(new AppError("server_unavailable", `the server was ${what}`));
     // Whether the connection itself is of any use still, only a ping tells.
     void this.link.suspect(PING_PATIENCE_MS);
   }
