@@ -25,7 +25,8 @@ export function startMeasured(place: Place, command: readonly string[]): Measure
   const [program = "", ...parameters] = pinned(place, command);
   const child = spawn(program, parameters, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: quietEnvironment({}),
+    // As images/launcher.c sets it.
+    env: quietEnvironment({ MALLOC_ARENA_MAX: "1" }),
   });
   const pid = child.pid ?? 0;
   const kill = (): void => void child.kill("SIGKILL");
