@@ -224,7 +224,7 @@ const ROLECALL_METRICS = {
   },
   rolecall_refusals_total: {
     type: "counter",
-    help: "Requests refused, by error code.",
+    help: "Refusals by error code: requests that came to the server, and pods of which an agent was told.",
     labels: ["code"],
   },
   rolecall_prefetch_waiting: {

@@ -36,10 +36,11 @@ export const refusals: Scenario = (world) => {
       const { cluster, rolecall } = world();
       const namespace = `refusals-${node}`;
       await createNamespace(cluster, namespace, ".*role/allowed");
-      const pod = await startPod(cluster, { namespace, name: "refused", node, role: "other" });
       const refused = (): Promise<number> =>
         rolecall.metric("server", "rolecall_refusals_total", { code: "namespace_forbids" });
+      // Counted when the pod's agent is told of it, which is before the pod asks.
       const before = await refused();
+      const pod = await startPod(cluster, { namespace, name: "refused", node, role: "other" });
       assert.equal((await pod.get(AT + ROLES)).status, 404);
       assert.ok((await refused()) > before);
 
