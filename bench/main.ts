@@ -1,5 +1,5 @@
 /** `npm run bench -- agent`: what the agent costs, next to what is possible on the same machine. */
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { benchAgent, GROUP_NAMES } from "./agent/bench.ts";
@@ -96,6 +96,9 @@ async function bench(): Promise<number> {
   });
   process.stderr.write(`${verdictOf(rows)}\n`);
   const isPart = values.quick || values.only !== undefined || values.rounds !== undefined;
-  if (!isPart && failures === 0) await writeFile(RESULTS, resultsOf(await describeMachine(), rows));
+  if (!isPart && failures === 0) {
+    await mkdir(new URL(".", RESULTS), { recursive: true });
+    await writeFile(RESULTS, resultsOf(await describeMachine(), rows));
+  }
   return failures === 0 ? 0 : 1;
 }

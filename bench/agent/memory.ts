@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { untilReady } from "#apps/demo/processes.ts";
 import { startNodeFloor } from "../floor/floors.ts";
 import type { MeasuredProcess } from "../measured-process.ts";
 import { type Row, rowOf } from "../row.ts";
@@ -53,7 +54,7 @@ interface Memory {
 
 async function agentMemory(world: World, plan: Plan): Promise<Memory> {
   await using agent = await startAgent(world.agentOptions);
-  await untilServing(agent);
+  await untilReady(`${agent.telemetry}/readyz`);
   return await loaded(world, plan, agent);
 }
 
