@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly RegExp[]>> = {
   "src/runtime": [/^src\/core/, /^node:/, /^re2js$/],
   "src/edges/aws": [/^src\/core/, /^@aws-sdk\/(?:client-sts|credential-providers)$/],
   "src/edges/crypto": [/^src\/core/, /^node:crypto$/],
-  "src/edges/http": [/^src\/core/, /^node:(?:http|net|events)$/],
+  "src/edges/http": [/^src\/core/, /^node:(?:http|net|events|timers\/promises)$/],
   "src/edges/kubernetes": [/^src\/core/, /^node:/, /^yaml$/],
   "src/edges/linux": [/^src\/core/, /^node:/],
   "src/edges/rpc": [/^src\/core/, /^node:/, /^@connectrpc\//, /^@bufbuild\/protobuf/],

@@ -91,8 +91,7 @@ describe(
     });
 
     test("leaves the rule when it can't start", async (t) => {
-      // An address that this network does not have.
-      const flags = ["--iptables", "--prometheus-listen-addr=192.0.2.1:9620"];
+      const flags = ["--iptables", "--ready-file=/nowhere/ready"];
       const lines = await run(t, flags, /never/);
       assert.match(lines.join("\n"), /fatal error/);
       assert.deepEqual(lines.slice(-3), ["exit 1", "-P PREROUTING ACCEPT", RULE]);

@@ -34,6 +34,7 @@ describe("a process that finds nobody", { timeout: 40_000 }, () => {
       `--prometheus-listen-addr=127.0.0.1:${telemetry}`,
     ]);
     await untilReady(`http://127.0.0.1:${telemetry}/livez`);
+    await untilReady(`http://127.0.0.1:${port}/ping`);
 
     const started = performance.now();
     const list = await get(`http://127.0.0.1:${port}/latest/meta-data/iam/security-credentials/`);

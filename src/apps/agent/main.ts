@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { Places } from "#core/feed/places.ts";
+import { orAborted } from "#core/or-aborted.ts";
 import { Tokens } from "#core/imds/token.ts";
 import { PodTokens } from "#core/token/pod-tokens.ts";
 import { jwkVerifier } from "#edges/crypto/jwk-verifier.ts";
@@ -7,14 +8,17 @@ import { metadataUpstream } from "#edges/http/metadata-upstream.ts";
 import { serveHttp } from "#edges/http/server.ts";
 import { CniResults } from "#edges/linux/cni-results.ts";
 import { KernelPlaces } from "#edges/linux/kernel-places.ts";
+import { listeningSockets } from "#edges/linux/listening-sockets.ts";
 import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import { createLog } from "#runtime/log.ts";
 import { createMetrics } from "#runtime/metrics.ts";
 import { compileSetting } from "#runtime/re2.ts";
+import { openReadyFile } from "#runtime/ready-file.ts";
 import { type Run, run } from "#runtime/run.ts";
 import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
+import type { Health } from "#runtime/telemetry.ts";
 import { together } from "#runtime/together.ts";
 import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
@@ -22,6 +26,7 @@ import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { agentReport } from "./agent-report.ts";
 import { containerEndpoint } from "./container-endpoint.ts";
 import { endpoints } from "./endpoints.ts";
+import { awaitTurn, handOver } from "./hand-over.ts";
 import { imdsTokenKeys } from "./imds-token-keys.ts";
 import { intercept } from "./intercept.ts";
 import { metadataEndpoint } from "./metadata-endpoint.ts";
@@ -57,7 +62,12 @@ async function serve(
     running,
   );
 
-  const tls = await watchTlsFiles({ ...settings, clock, signal, observe: report.tls });
+  // What requests need goes on until the last of them was answered.
+  const working = new AbortController();
+  const endWork = (): void => working.abort(new Error("the agent has stopped"));
+  resources.defer(endWork);
+  const { signal: atWork } = working;
+  const tls = await watchTlsFiles({ ...settings, clock, signal: atWork, observe: report.tls });
   const servers = resources.use(
     kiamServers({
       address: formatAddress(settings.serverAddress),
@@ -70,14 +80,16 @@ async function serve(
       connectMs: settings.gatewayTimeoutCreation,
       clock,
       random,
-      signal,
+      signal: atWork,
       observe: report.rpc,
     }),
   );
-  const sandboxes = resources.use(new CniResults({ folder: settings.cniResults, clock, signal }));
+  const sandboxes = resources.use(
+    new CniResults({ folder: settings.cniResults, clock, signal: atWork }),
+  );
   const places = new Places({
     records: (address) => sandboxes.at(address),
-    kernel: new KernelPlaces({ clock, signal }),
+    kernel: new KernelPlaces({ clock, signal: atWork }),
     observe: report.places,
   });
   const { table, pods, isInSync, unreadiness, ...way } = wayOfData({
@@ -90,48 +102,24 @@ async function serve(
     report,
   });
   const tokenKeys = resources.use(imdsTokenKeys({ tls, clock }));
-  const endpoint = resources.use(
-    await serveHttp({
-      port: settings.port,
-      clock,
-      observe: report.refused,
-      handler: endpoints({
-        container: containerEndpoint({
-          table,
-          pods,
-          tokens: new PodTokens({
-            clock,
-            node: settings.nodeName,
-            keys: () => pods.tokenKeys,
-            importKey: jwkVerifier,
-            digest: (text) => hash("sha256", text, "base64"),
-          }),
-          observe: report.containerAnswered,
-        }),
-        metadata: metadataEndpoint({
-          table,
-          podAt: (address) => table.known(address),
-          tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
-          upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
-          allow: await compileSetting(settings.allowRouteRegexp),
-          allowSource: settings.allowRouteRegexp,
-          requireImdsv2: settings.requireImdsv2,
-          kiamCompatible: settings.kiamCompatibleAnswers,
-          allowIpQuery: settings.allowIpQuery,
-          serverHealth: (stop) => servers.health(stop),
-          clock,
-          observe: report.answered,
-        }),
-      }),
-    }),
-  );
-  log.say("listening", { port: endpoint.port });
-  await interception.takeOver(signal);
-
+  // Once more, since what was opened above ends only when its calls have ended.
+  resources.defer(endWork);
+  const following = way.run(atWork);
+  // Its failure is told below; its end is the end of all.
+  following.catch(() => undefined);
+  let isOpen = false;
   metrics.beforeScrape(() => {
     metrics.set("rolecall_pods", {}, pods.size);
     metrics.set("rolecall_feed_in_sync", {}, isInSync() ? 1 : 0);
   });
+  const health = (): Health => {
+    const reason = unreadiness() ?? (isOpen ? undefined : "the port is not open yet");
+    return {
+      live: true,
+      ready: reason === undefined,
+      reasons: reason === undefined ? [] : [reason],
+    };
+  };
   await openProcess({
     settings,
     log,
@@ -139,19 +127,58 @@ async function serve(
     version,
     resources,
     sharedPorts: true,
-    health: () => {
-      const reason = unreadiness();
-      return {
-        live: true,
-        ready: reason === undefined,
-        reasons: reason === undefined ? [] : [reason],
-      };
-    },
+    health,
   });
-
+  if (settings.readyFile !== "") {
+    resources.use(await openReadyFile({ path: settings.readyFile, health, clock }));
+  }
+  const open = async (stop: AbortSignal): Promise<void> => {
+    const isReady = async (): Promise<boolean> => unreadiness() === undefined;
+    await awaitTurn({ port: settings.port, listeners: listeningSockets, isReady, clock }, stop);
+    const endpoint = resources.use(
+      await serveHttp({
+        port: settings.port,
+        clock,
+        observe: report.refused,
+        handler: endpoints({
+          container: containerEndpoint({
+            table,
+            pods,
+            tokens: new PodTokens({
+              clock,
+              node: settings.nodeName,
+              keys: () => pods.tokenKeys,
+              importKey: jwkVerifier,
+              digest: (text) => hash("sha256", text, "base64"),
+            }),
+            observe: report.containerAnswered,
+          }),
+          metadata: metadataEndpoint({
+            table,
+            podAt: (address) => table.known(address),
+            tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
+            upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
+            allow: await compileSetting(settings.allowRouteRegexp),
+            allowSource: settings.allowRouteRegexp,
+            requireImdsv2: settings.requireImdsv2,
+            kiamCompatible: settings.kiamCompatibleAnswers,
+            allowIpQuery: settings.allowIpQuery,
+            serverHealth: (stop) => servers.health(stop),
+            clock,
+            observe: report.answered,
+          }),
+        }),
+      }),
+    );
+    resources.defer(() => handOver({ endpoint, listeners: listeningSockets }));
+    isOpen = true;
+    log.say("listening", { port: endpoint.port });
+    await interception.takeOver(stop);
+    await together(stop, interception.tasks);
+  };
   await together(signal, [
-    way.run,
+    (stop) => orAborted(following, stop),
+    open,
     (stop) => warnOfExpiry({ side: "client", log, metrics }, () => tls.expiresAt, clock, stop),
-    ...interception.tasks,
   ]);
 }

@@ -46,6 +46,14 @@ export const AGENT_SETTINGS = {
     section: "Node",
     help: "The node's name in Kubernetes (spec.nodeName). Servers tell the agent of this node's pods as soon as anything changes; without it the agent asks them about each pod, as Kiam's does.",
   },
+  "ready-file": {
+    kind: "string",
+    default: "",
+    section: "Node",
+    help:
+      "File that says `ready`, or why not, for probes of agents that share their ports with the next one: " +
+      "`rolecall is-ready FILE` and `rolecall is-alive FILE` of the image. None when empty.",
+  },
   "cni-results": {
     kind: "string",
     default: "/var/lib/cni/results",

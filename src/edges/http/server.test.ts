@@ -108,6 +108,31 @@ describe("serveHttp", { timeout: 60_000 }, () => {
     assert.equal(await ping(listener.port), "pong");
   });
 
+  test("that retires takes no connection, and gives one more answer on those that are open", async () => {
+    const clock = new FakeClock();
+    const retiring = await serve({ clock });
+    const [idle, silent] = [dial(retiring.port, PING), dial(retiring.port, PING)];
+    for (const client of [idle, silent]) await client.until(({ text }) => text.endsWith("pong"));
+
+    const retired = retiring.retire(10_000);
+
+    await assert.rejects(async () => {
+      for (;;) await ping(retiring.port);
+    }, /ECONN/);
+    idle.socket.write(PING);
+    const text = await idle.until(({ isOver }) => isOver);
+    assert.match(text, /pong[^]*Connection: close[^]*pong$/);
+    assert.equal(silent.told.isOver, false);
+    await clock.advance(10_000);
+    await retired;
+    idle.socket.destroy();
+    const disposed = retiring[Symbol.asyncDispose]();
+    await clock.advance(10_000);
+    await disposed;
+    await silent.until(({ isOver }) => isOver);
+    silent.socket.destroy();
+  });
+
   test("leaves no connection of a client that was refused and never closes its own side", async () => {
     const clock = new FakeClock();
     const listener = await serve({ clock });

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, type Socket, createServer } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import { Connection } from "./connection.ts";
@@ -12,6 +13,11 @@ import { Clients, LIMITS, type Limits, type RefusalEvent } from "./limits.ts";
  */
 export interface HttpListener extends AsyncDisposable {
   readonly port: number;
+  /**
+   * Takes no new connections; those that are open get one more answer each, and are told that it is the
+   * last. Resolves when all have ended, or when the time is over.
+   */
+  retire(withinMs: number): Promise<void>;
 }
 
 export interface HttpServerOptions {
@@ -29,6 +35,8 @@ const SECOND_MS = 1_000;
 /** A client that uses its connection again and again is told with an answer that it closes. */
 const FAREWELL_MS = 250;
 const DRAIN_MS = 5_000;
+/** As many connections as may wait to be taken. */
+const TURNS_MAX = 511;
 
 /**
  * Serves pods over HTTP/1.1, bounded in bytes, time, connections and requests. What is not HTTP, too large,
@@ -42,7 +50,10 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
   const clients = new Clients({ ...LIMITS, ...limits }, observe);
   const shared = { handler, isStopping: false, date: httpDate(clock) };
 
+  let taken = 0;
+
   const take = (socket: Socket): void => {
+    taken += 1;
     const client = clients.admit(socket.remoteAddress ?? "");
     if (client === undefined) {
       socket.destroy();
@@ -74,13 +85,20 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
     for (const connection of connections) connection.tick();
   });
 
+  const closed = once(server, "close");
+  const retire = async (withinMs: number): Promise<void> => {
+    shared.isStopping = true;
+    await untilQuiet(() => taken);
+    server.close();
+    await Promise.race([closed, clock.sleep(withinMs, stop.signal)]);
+  };
   return {
     port: (server.address() as AddressInfo).port,
+    retire,
     async [Symbol.asyncDispose]() {
-      if (!server.listening) return;
+      if (stop.signal.aborted) return;
       shared.isStopping = true;
-      const closed = once(server, "close");
-      server.close();
+      if (server.listening) server.close();
       await Promise.race([closed, clock.sleep(FAREWELL_MS, stop.signal)]);
       for (const connection of connections) connection.closeIfIdle();
       await Promise.race([closed, clock.sleep(DRAIN_MS - FAREWELL_MS, stop.signal)]);
@@ -90,6 +108,15 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
       await ticking;
     },
   };
+}
+
+/** Connections that wait to be taken are lost with the port; each turn takes one of them. */
+async function untilQuiet(taken: () => number): Promise<void> {
+  let before = -1;
+  for (let turns = 0; taken() !== before && turns < TURNS_MAX; turns += 1) {
+    before = taken();
+    await setImmediate();
+  }
 }
 
 /** Calls `each` every second until the signal aborts. */
