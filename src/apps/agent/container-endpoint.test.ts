@@ -49,7 +49,7 @@ async function setUp() {
         table: new NodeTable({
           pods: table,
           isInSync: () => true,
-          places: { ownerOf: unused, confirm: unused },
+          places: { ownerOf: unused, compare: unused, confirm: unused },
           server: { role: unused, credentials: unused },
           asked: { role: unused, credentials: unused, leaveTo: unused },
           clock,

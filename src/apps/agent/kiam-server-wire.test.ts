@@ -108,6 +108,7 @@ describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () =
       servers,
       places: {
         ownerOf: async (address) => ({ address, record: undefined, place: undefined }),
+        compare: () => {},
         confirm: async () => {},
         learn: () => {},
       },

@@ -14,7 +14,7 @@ export interface WayOfDataOptions {
   readonly node: string;
   readonly version: string;
   readonly servers: Pick<KiamServers, "role" | "credentials" | "health" | "lines" | "lastError">;
-  readonly places: Pick<Places, "ownerOf" | "confirm" | "learn">;
+  readonly places: Pick<Places, "ownerOf" | "compare" | "confirm" | "learn">;
   readonly clock: Clock;
   readonly random: Random;
   readonly report: {

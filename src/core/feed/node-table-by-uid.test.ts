@@ -18,7 +18,7 @@ function setUp() {
   const node = new NodeTable({
     pods: table,
     isInSync: () => true,
-    places: { ownerOf: unused, confirm: unused },
+    places: { ownerOf: unused, compare: unused, confirm: unused },
     server: { role: unused, credentials: unused },
     asked: { role: unused, credentials: unused, leaveTo: unused },
     clock,

@@ -47,6 +47,7 @@ function setUp({ isFed = true } = {}) {
   const pods = new PodTable();
   const asked: string[] = [];
   const sources: AnswerSource[] = [];
+  const compared: string[] = [];
   const server = answering("server", asked);
   const world = {
     /** Whom the node gave the address to. */
@@ -72,6 +73,9 @@ function setUp({ isFed = true } = {}) {
         };
         const record = podUid === undefined ? undefined : { ...about, podUid };
         return { address, record, place: world.place };
+      },
+      compare: ({ record }, claims) => {
+        if (record !== undefined) compared.push(...claims.map(({ uid }) => uid));
       },
       confirm: async () => {
         if (world.moved !== undefined) throw world.moved;
@@ -109,7 +113,21 @@ function setUp({ isFed = true } = {}) {
       return AppError.from(error).code;
     }
   };
-  return { clock, pods, asked, sources, server, world, table, feed, put, issue, key, outcome };
+  return {
+    clock,
+    pods,
+    asked,
+    sources,
+    compared,
+    server,
+    world,
+    table,
+    feed,
+    put,
+    issue,
+    key,
+    outcome,
+  };
 }
 
 describe("NodeTable with a feed", () => {
@@ -272,7 +290,7 @@ describe("NodeTable and what the node itself says", () => {
   });
 
   test("gives nothing of the former pod to the one that the node gave its address to", async () => {
-    const { put, issue, key, clock, world, outcome, asked } = setUp();
+    const { put, issue, key, clock, world, outcome, asked, compared } = setUp();
     put();
     issue();
     world.podUid = "uid-2";
@@ -280,6 +298,8 @@ describe("NodeTable and what the node itself says", () => {
     await clock.advance(400);
     assert.equal(await answer, "pod_ambiguous");
     assert.deepEqual(asked, []);
+    // The node's records are told of what the server says.
+    assert.equal(compared[0], "uid-1");
   });
 
   test("gives the next pod its own as soon as the former one is known to leave", async () => {

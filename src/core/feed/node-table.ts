@@ -37,7 +37,7 @@ export interface NodeTableOptions {
   readonly pods: PodTable;
   readonly isInSync: () => boolean;
   /** What the node itself says of an address. It comes before what any server says. */
-  readonly places: Pick<Places, "ownerOf" | "confirm">;
+  readonly places: Pick<Places, "ownerOf" | "compare" | "confirm">;
   /** A server, asked about an address that the feed does not know, where the node names its pod. */
   readonly server: PodAnswers;
   /** What answers while there is no feed: never was one, or the servers have none. */
@@ -205,7 +205,9 @@ export class NodeTable {
     const local = await places.ownerOf(address);
     const podUid = local.record?.podUid;
     const named = podUid === undefined ? undefined : pods.byUid(podUid);
-    const pod = ownerOfAddress(address, pods.at(address), podUid, named);
+    const claims = pods.at(address);
+    places.compare(local, claims);
+    const pod = ownerOfAddress(address, claims, podUid, named);
     await places.confirm(local, pod);
     return pod;
   }

@@ -204,6 +204,28 @@ describe("a server's word on an address without a record", () => {
     assert.equal(node.events[0]?.between, "server-and-record");
   });
 
+  test("that names other pods than the record is told of once, until they agree again", async () => {
+    const { node, places, ask } = setUp();
+    node.records = [record("till")];
+    const hear = async (...names: readonly string[]): Promise<void> =>
+      places.compare(
+        await places.ownerOf(ADDRESS),
+        names.map((name) => ({ uid: name, namespace: "shop", name })),
+      );
+    await hear();
+    await hear("cart", "till");
+    assert.deepEqual(node.events, []);
+    await hear("cart");
+    await hear("cart");
+    assert.deepEqual(
+      node.events.map(({ between }) => between),
+      ["server-and-record"],
+    );
+    await ask("till");
+    await hear("cart");
+    assert.equal(node.events.length, 2);
+  });
+
   test("is told of when a dispute begins, not for each request", async () => {
     const { node, ask, told } = setUp();
     told("cart");

@@ -59,8 +59,8 @@ interface Learnt {
 export class Places {
   readonly #options: PlacesOptions;
   #facts = new Map<string, Learnt>();
-  /** Why each disputed address is, so that a dispute is told of when it begins and not for each request. */
-  readonly #disputes = new Map<string, string>();
+  /** Who dispute which address, so that a dispute is told of when it begins and not for each request. */
+  readonly #disputes = new Set<string>();
 
   constructor(options: PlacesOptions) {
     this.#options = options;
@@ -78,7 +78,7 @@ export class Places {
     const lately = uids.size === 1 ? onlyPod(recorded, kernel.lastPlaceOf(address)) : undefined;
     const record = lately ?? onlyPod(recorded, await kernel.placeOf(address));
     if (record !== undefined) {
-      this.#disputes.delete(address);
+      this.#settle(address, "records", "record-and-kernel");
       return { address, record, place: undefined };
     }
     throw uids.size > 1
@@ -117,40 +117,48 @@ export class Places {
   async confirm(local: LocalOwner, pod: ServersPod): Promise<void> {
     const { address, record, place } = local;
     if (record !== undefined) {
-      this.#confirmNames(address, record, pod);
+      if (!isNamedBy(record, pod)) throw this.#contradicted(address);
+      this.#settle(address, "server-and-record");
       return;
     }
     const fact = this.#facts.get(`${address} ${pod.uid}`);
     if (fact === undefined) return;
     const highest = await fact.highest;
     if (place === undefined && fact.place === undefined) return;
-    const isLater = place?.index !== undefined && highest !== undefined && place.index > highest;
-    if (isLater || (fact.place !== undefined && !isSame(fact.place, place))) {
+    if (isLater(place, highest) || (fact.place !== undefined && !isSame(fact.place, place))) {
       throw this.#dispute(
         "server-and-kernel",
         address,
         `${address} has moved since the server named its pod`,
       );
     }
-    this.#disputes.delete(address);
+    this.#settle(address, "server-and-kernel");
     fact.place = place?.index === undefined ? (fact.place ?? place) : place;
   }
 
-  /** A static pod's UID on its node is not the one in the API; its name is. */
-  #confirmNames(address: string, record: SandboxRecord, pod: ServersPod): void {
-    if (record.podUid === pod.uid) return;
-    if (record.namespace === pod.namespace && record.name === pod.name) return;
-    throw this.#dispute(
+  /** Tells of it where the pods that a server says have an address are all others than the record's. */
+  compare({ address, record }: LocalOwner, claims: readonly ServersPod[]): void {
+    if (record === undefined || claims.length === 0) return;
+    if (!claims.some((pod) => isNamedBy(record, pod))) this.#contradicted(address);
+  }
+
+  #contradicted(address: string): AppError {
+    return this.#dispute(
       "server-and-record",
       address,
       `the node recorded ${address} for another pod than the one that Kubernetes names`,
     );
   }
 
+  #settle(address: string, ...between: readonly DisputeEvent["between"][]): void {
+    for (const each of between) this.#disputes.delete(`${each} ${address}`);
+  }
+
   #dispute(between: DisputeEvent["between"], address: string, reason: string): AppError {
-    if (this.#disputes.get(address) !== reason) {
+    const key = `${between} ${address}`;
+    if (!this.#disputes.has(key)) {
       if (this.#disputes.size >= DISPUTES_MAX) this.#disputes.clear();
-      this.#disputes.set(address, reason);
+      this.#disputes.add(key);
       this.#options.observe({ type: "disputed", between, address, reason });
     }
     return new AppError("pod_ambiguous", reason);
@@ -166,6 +174,11 @@ function onlyPod(
   return others.every(({ podUid }) => podUid === record?.podUid) ? record : undefined;
 }
 
+/** A static pod's UID on its node is not the one in the API; its name is. */
+function isNamedBy(record: SandboxRecord, { uid, namespace, name }: ServersPod): boolean {
+  return record.podUid === uid || (record.namespace === namespace && record.name === name);
+}
+
 /** Only what a record names can be wrong: plugins need not name anything. */
 function contradicts(
   { hostInterfaces, hardwareAddresses }: SandboxRecord,
@@ -175,6 +188,11 @@ function contradicts(
   return place.hardwareAddress === undefined
     ? hostInterfaces.length > 0 && !hostInterfaces.includes(place.interface)
     : hardwareAddresses.length > 0 && !hardwareAddresses.includes(place.hardwareAddress);
+}
+
+/** Whether the place was made after the kernel had numbered interfaces up to `highest`. */
+function isLater(place: Place | undefined, highest: number | undefined): boolean {
+  return place?.index !== undefined && highest !== undefined && place.index > highest;
 }
 
 /** A bridge forgets the port of who was silent for long; that alone is no other place. */
