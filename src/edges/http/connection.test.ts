@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { FakeClock, settle } from "#test/fake-clock.ts";
 import { dial, ping, said } from "#test/raw-client.ts";
+import { Connection } from "./connection.ts";
 import type { HttpAnswer, HttpRequest } from "./http-message.ts";
+import { Clients, LIMITS } from "./limits.ts";
 import { type HttpListener, serveHttp } from "./server.ts";
 
 /** A request for a target, with these header lines. */
@@ -275,5 +279,25 @@ describe("a connection", { timeout: 20_000 }, () => {
     await clock.advance(5_000);
     assert.equal(await busy.until(isOver), "");
     await disposed;
+  });
+
+  test("first hears all that was told in the turn of its first request, and then answers at once", async () => {
+    const answered: string[] = [];
+    const socket = Object.assign(new PassThrough(), { destroySoon: () => {} }) as unknown as Socket;
+    const client = new Clients(LIMITS, () => {}).admit("10.0.0.1");
+    assert.ok(client);
+    const host = {
+      handler: ({ target }: HttpRequest) => (answered.push(target), text("")),
+      isStopping: false,
+      date: "",
+    };
+    assert.ok(new Connection(socket, client, host));
+
+    socket.emit("data", Buffer.from(ask("/first")));
+    assert.deepEqual(answered, []);
+    await new Promise((resolve) => void setImmediate(resolve));
+    assert.deepEqual(answered, ["/first"]);
+    socket.emit("data", Buffer.from(ask("/second")));
+    assert.deepEqual(answered, ["/first", "/second"]);
   });
 });

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { answerText, emptyAnswer } from "./answer-text.ts";
+import { ClientPresence } from "./client-presence.ts";
 import type { HttpAnswer, HttpHandler } from "./http-message.ts";
 import type { Client } from "./limits.ts";
 import { PresentRequest } from "./present-request.ts";
@@ -36,13 +37,14 @@ const ANSWERS_A_TURN = 16;
 export class Connection {
   readonly #socket: Socket;
   readonly #client: Client;
+  readonly #presence: ClientPresence;
   readonly #host: ConnectionHost;
   readonly #reader = new RequestReader();
   /** A client that connects and says nothing is a slow one, not an idle one. */
   #phase: Phase = "head";
   #secondsInPhase = 0;
-  #request: PresentRequest | undefined;
   #isResting = false;
+  #hasSpoken = false;
   #refused: RequestHead | undefined;
   /** Bytes of the reader that are counted. */
   #held = 0;
@@ -50,6 +52,7 @@ export class Connection {
   constructor(socket: Socket, client: Client, host: ConnectionHost) {
     this.#socket = socket;
     this.#client = client;
+    this.#presence = new ClientPresence(socket);
     this.#host = host;
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => this.#drained());
@@ -84,10 +87,20 @@ export class Connection {
     // What is said after the last answer is let go by.
     if (this.#phase === "close") return;
     this.#reader.add(chunk);
-    this.#advance();
+    this.#listen();
     // A client may send ahead of its answers, but not without end.
     if (this.#reader.waiting > HEAD_BYTES_MAX) this.#socket.pause();
     this.#hold();
+  }
+
+  /**
+   * Answers what has come. The first time one turn of the event loop later, by when everything has been heard that the
+   * kernel told before the client connected: whose its address is may be among it.
+   */
+  #listen(): void {
+    if (this.#hasSpoken) return this.#advance();
+    this.#hasSpoken = true;
+    this.#rest();
   }
 
   /** Counts what is not read yet against all that the server may hold. */
@@ -98,7 +111,7 @@ export class Connection {
   }
 
   #closed(): void {
-    this.#request?.leave();
+    this.#presence.leave();
     this.#client.hold(-this.#held);
     this.#held = 0;
   }
@@ -133,7 +146,7 @@ export class Connection {
     return this.#phase === "idle" || this.#phase === "head" || this.#phase === "body";
   }
 
-  /** Lets other connections have their turn. */
+  /** Lets others have their turn. */
   #rest(): void {
     this.#isResting = true;
     setImmediate(() => {
@@ -151,7 +164,7 @@ export class Connection {
       else this.#send(this.#refused, LATER[refusal]);
       return;
     }
-    const request = new PresentRequest(head, this.#socket);
+    const request = new PresentRequest(head, this.#presence);
     let answer: HttpAnswer | Promise<HttpAnswer>;
     try {
       answer = this.#host.handler(request);
@@ -164,10 +177,8 @@ export class Connection {
       return;
     }
     this.#enter("answer");
-    this.#request = request;
     const finish = (later: HttpAnswer): void => {
       this.#client.answered();
-      this.#request = undefined;
       if (this.#socket.destroyed) return;
       this.#send(head, later);
       this.#advance();

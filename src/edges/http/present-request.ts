@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { ClientPresence } from "./client-presence.ts";
 import type { HttpHeaders, HttpRequest } from "./http-message.ts";
 import type { RequestHead } from "./request-head.ts";
 
@@ -7,39 +7,28 @@ export class PresentRequest implements HttpRequest {
   readonly method: string;
   readonly target: string;
   readonly headers: HttpHeaders;
-  readonly #socket: Socket;
-  #gone: AbortController | undefined;
+  readonly #client: ClientPresence;
 
-  constructor({ method, target, headers }: RequestHead, socket: Socket) {
+  constructor({ method, target, headers }: RequestHead, client: ClientPresence) {
     this.method = method;
     this.target = target;
     this.headers = headers;
-    this.#socket = socket;
+    this.#client = client;
   }
 
   get remoteAddress(): string {
-    return this.#socket.remoteAddress ?? "";
+    return this.#client.remoteAddress;
   }
 
   get localAddress(): string {
-    return this.#socket.localAddress ?? "";
+    return this.#client.localAddress;
   }
 
   get isGone(): boolean {
-    return this.#socket.destroyed;
+    return this.#client.isGone;
   }
 
   get signal(): AbortSignal {
-    // Made only when it is asked for: it costs as much as the rest of a request.
-    if (this.#gone === undefined) {
-      this.#gone = new AbortController();
-      if (this.isGone) this.leave();
-    }
-    return this.#gone.signal;
-  }
-
-  /** The client is gone. */
-  leave(): void {
-    this.#gone?.abort(new Error("the client went away"));
+    return this.#client.signal;
   }
 }

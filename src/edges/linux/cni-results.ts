@@ -28,9 +28,10 @@ export interface CniResultsOptions {
  * container runtime with it, writes before a pod's containers start and removes when its network is
  * taken down (containernetworking/cni, libcni/api.go). Reading it needs no right but to read the folder.
  *
- * Records are kept in memory, and a file is read once, when the kernel tells of it. A question waits for the turn of the
- * event loop to end, by when every change that came before it has been told, and for what was told to be
- * read. Only while the folder can't be watched is it listed for each question; one that is not there knows nothing.
+ * Records are kept in memory, and a file is read once, when the kernel tells of it. A question waits for what was told
+ * to be read. A connection's first request comes a turn of the event loop after the connection (`edges/http`), by when
+ * every change that came before it has been told; later ones come from whoever made the connection. Only while the folder
+ * can't be watched is it listed for each question; one that is not there knows nothing.
  */
 export class CniResults implements Disposable {
   readonly #folder: string;
@@ -43,6 +44,8 @@ export class CniResults implements Disposable {
   #turn: Promise<void> | undefined;
   /** Everything that was told so far, read in the order in which it was told. */
   #reading: Promise<unknown> = Promise.resolve();
+  /** How many readings have not ended. */
+  #unread = 0;
   #listedAt = Number.NEGATIVE_INFINITY;
   /** Whether the folder is watched, and was listed since. */
   #isListed = false;
@@ -56,8 +59,8 @@ export class CniResults implements Disposable {
 
   /** Every sandbox that has the address by the records, in its one spelling; none where nothing is recorded. */
   async at(address: string): Promise<readonly SandboxRecord[]> {
-    await this.#turnEnd();
-    await this.#reading;
+    if (this.#turn !== undefined) await this.#turn;
+    if (this.#unread > 0) await this.#reading;
     const sinceMs = Math.abs(this.#clock.now() - this.#listedAt);
     if (!this.#isListed) {
       if (!this.#isMissing || sinceMs >= MISSING_MS) await this.#list();
@@ -71,7 +74,7 @@ export class CniResults implements Disposable {
     this.#unwatch();
   }
 
-  /** One for all questions of a turn: reading what the kernel told in it has begun before any of them goes on. */
+  /** What the kernel tells in one turn is read together, and in this order with all else. */
   #turnEnd(): Promise<void> {
     this.#turn ??= new Promise((resolve) => {
       setImmediate(() => {
@@ -101,7 +104,10 @@ export class CniResults implements Disposable {
 
   /** Behind what was told before, so that what a file said first never comes last. */
   #readInTurn(names: readonly string[]): Promise<unknown> {
-    this.#reading = this.#reading.then(() => Promise.all(names.map((name) => this.#read(name))));
+    this.#unread += 1;
+    this.#reading = this.#reading
+      .then(() => Promise.all(names.map((name) => this.#read(name))))
+      .finally(() => (this.#unread -= 1));
     return this.#reading;
   }
 
