@@ -58,16 +58,11 @@ async function pauseImage(signal: AbortSignal): Promise<string> {
 
 async function clientImage(signal: AbortSignal): Promise<string> {
   const clients = await buildClients(signal);
-  const inputs = [...PACKAGES, process.version, ...clients.values()];
+  const debian = await debianRoot(signal);
+  const inputs = [debian, process.version, ...clients.values()];
   const folder = await cached("client", inputs, async (output) => {
     const root = join(output, "root");
-    await run(
-      "debootstrap",
-      ["--variant=minbase", `--include=${PACKAGES.join(",")}`, "bookworm", root],
-      { signal },
-    );
-    for (const unused of UNUSED) await rm(join(root, unused), { recursive: true });
-    await keepSts(join(root, "usr/lib/python3/dist-packages/awscli/botocore/data"));
+    await run("cp", ["--archive", debian, root], { signal });
     await cp(process.execPath, join(root, "usr/local/bin/node"), { dereference: true });
     for (const [name, client] of clients) {
       await cp(client, join(root, "opt", name), { recursive: true, verbatimSymlinks: true });
@@ -81,4 +76,16 @@ async function clientImage(signal: AbortSignal): Promise<string> {
     await rm(root, { recursive: true });
   });
   return join(folder, "image.tar");
+}
+
+/** Debian with the packages that the clients need. */
+async function debianRoot(signal: AbortSignal): Promise<string> {
+  const folder = await cached("debian", [...PACKAGES, ...UNUSED], async (output) => {
+    const root = join(output, "root");
+    const include = `--include=${PACKAGES.join(",")}`;
+    await run("debootstrap", ["--variant=minbase", include, "bookworm", root], { signal });
+    for (const unused of UNUSED) await rm(join(root, unused), { recursive: true });
+    await keepSts(join(root, "usr/lib/python3/dist-packages/awscli/botocore/data"));
+  });
+  return join(folder, "root");
 }

@@ -176,6 +176,7 @@ const VALUES = {
     allowRouteRegexp: ".*",
     // Pods come over an interface of their own on one node and over a bridge on the other.
     host: { iptables: true, interface: "!eth0" },
+    extraArgs: { interception: "nft" },
     log: { level: "debug" },
   },
   server: {

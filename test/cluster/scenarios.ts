@@ -4,8 +4,10 @@ import { certificates } from "./scenarios/certificates.ts";
 import { changes } from "./scenarios/changes.ts";
 import { clients } from "./scenarios/clients.ts";
 import { firstCall } from "./scenarios/first-call.ts";
+import { interception } from "./scenarios/interception.ts";
 import { outages } from "./scenarios/outages.ts";
 import { refusals } from "./scenarios/refusals.ts";
+import { upgrade } from "./scenarios/upgrade.ts";
 import type { Scenario } from "./world.ts";
 
 /**
@@ -18,6 +20,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   changes,
   refusals,
   addresses,
+  interception,
+  upgrade,
   certificates,
   outages,
   agents,

@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { inNode, METADATA_ADDRESS } from "../network.ts";
 import { createNamespace, startPod } from "../pods.ts";
-import { probe, ROLE_PATH, type Probe } from "../probe.ts";
-import { until } from "../process.ts";
+import { CREDENTIAL_URLS, probe, ROLE_PATH, startProbe, type Probe } from "../probe.ts";
 import { TOPOLOGIES, type Scenario, type World } from "../world.ts";
 
 const NAMESPACE = "agents";
@@ -35,26 +33,6 @@ export const agents: Scenario = (world) => {
     assert.deepEqual(world().metadata.fromPods(), []);
   });
 
-  test("a rule that somebody deletes is put back", async (t) => {
-    const { cluster, rolecall } = world();
-    const rules = (): Promise<string> => inNode("a", "iptables", ["-t", "nat", "-S", "PREROUTING"]);
-    const rule = (await rules()).split("\n").find((line) => line.includes(METADATA_ADDRESS));
-    assert.ok(rule, "the agent's rule is there");
-    const repaired = await rolecall.metric("agent", "rolecall_interception_repairs_total");
-    await inNode("a", "iptables", ["-t", "nat", ...rule.replace(/^-A/, "-D").split(" ")]);
-    const gone = Date.now();
-    await until(async () => (await rules()).includes(rule), {
-      what: "the rule",
-      withinMs: 60_000,
-      signal: cluster.signal,
-    });
-    t.diagnostic(`rule deleted by hand: back after ${Date.now() - gone} ms`);
-    assert.equal(
-      await rolecall.metric("agent", "rolecall_interception_repairs_total"),
-      repaired + 1,
-    );
-  });
-
   test("without any agent, requests fail and none reaches the node's role", async (t) => {
     const { rolecall, metadata } = world();
     await using asking = await askFrom(world(), "left");
@@ -71,18 +49,25 @@ export const agents: Scenario = (world) => {
       answers.filter(({ status }) => status !== 0),
       [],
     );
-    assert.deepEqual(world().metadata.fromPods(), []);
+    assert.deepEqual(metadata.fromPods(), []);
     const credentials = metadata.requests.filter(({ path }) =>
       path.includes("security-credentials"),
     );
     assert.deepEqual(credentials, []);
+    const back = Date.now();
+    await rolecall.upgrade({});
+    for (const { topology, probe } of asking.probes) {
+      const { at } = await probe.first(({ body }) => body === "left", back, 30_000);
+      t.diagnostic(`agents installed again (${topology}): answers after ${at - back} ms`);
+    }
+    assert.deepEqual(metadata.fromPods(), []);
     t.diagnostic(
       `"node-role" was asked for ${credentials.length} times in ${metadata.requests.length} requests, all of agents`,
     );
   });
 };
 
-/** One pod of each topology that asks for its role, once it was answered. */
+/** One pod of each topology that asks for its role, once it was answered, and at every other credential address. */
 async function askFrom(
   { cluster }: World,
   role: string,
@@ -95,7 +80,10 @@ async function askFrom(
   const probes = await Promise.all(
     TOPOLOGIES.map(async ({ node, topology }) => {
       const options = { namespace: NAMESPACE, name: `${role}-${node}`, node, role };
-      const asking = probe(await startPod(cluster, options), ROLE_PATH, 20, cluster.signal);
+      const pod = await startPod(cluster, options);
+      const everywhere = { urls: CREDENTIAL_URLS, everyMs: 50, keepAlive: false };
+      resources.use(startProbe(pod, everywhere, cluster.signal));
+      const asking = probe(pod, ROLE_PATH, 20, cluster.signal);
       await resources.use(asking).first(({ body }) => body === role, 0, 10_000);
       return { topology, probe: asking };
     }),

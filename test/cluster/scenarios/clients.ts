@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 
-import { createNamespace, startPod, type Pod, type PodOptions } from "../pods.ts";
+import { createNamespace, startPod, TOKEN_FILE, type Pod, type PodOptions } from "../pods.ts";
 import { TOPOLOGIES, type Scenario } from "../world.ts";
 
 const ROLES = ["reader", "writer"] as const;
@@ -35,9 +35,16 @@ interface Way {
 
 const NO_IMDSV1 = { Rust: "the SDK knows IMDSv2 only" };
 
+const NO_EKS = { "AWS CLI v2": "Debian's, 2.9.19, is older than EKS Pod Identity's addresses" };
+const IPV6 = { AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE: "IPv6" };
+
 const WAYS: Readonly<Record<string, Way>> = {
   "IMDSv2, IPv4": { pod: {} },
+  "IMDSv2, IPv6": { pod: { environment: IPV6 } },
   "IMDSv1, IPv4": { pod: onlyImdsv1("http://169.254.169.254"), closed: NO_IMDSV1 },
+  "IMDSv1, IPv6": { pod: onlyImdsv1("http://[fd00:ec2::254]"), closed: NO_IMDSV1 },
+  "container endpoint, IPv4": { pod: containerEndpoint("169.254.170.23"), closed: NO_EKS },
+  "container endpoint, IPv6": { pod: containerEndpoint("[fd00:ec2::23]"), closed: NO_EKS },
 };
 
 /** Every client says who its pod is by every way that it knows, at its first call and when it asks anew. */
@@ -92,6 +99,19 @@ function onlyImdsv1(metadata: string): Way["pod"] {
       AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:8001/",
     },
     command: ["node", "/opt/js/only-imdsv1.mjs"],
+  };
+}
+
+/** The way of EKS Pod Identity. */
+function containerEndpoint(host: string): Way["pod"] {
+  return {
+    environment: {
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://${host}/v1/credentials`,
+      AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: TOKEN_FILE,
+      // The SDK for Java takes an endpoint of IPv6 for one only where that is what is preferred.
+      ...IPV6,
+    },
+    token: true,
   };
 }
 
