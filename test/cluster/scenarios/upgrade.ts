@@ -17,7 +17,7 @@ export const upgrade: Scenario = (world) => {
   test("an upgrade without surge refuses for a moment, and lets nothing through", async (t) => {
     const answers = await underLoad(world(), "no-surge", { maxUnavailable: 1 });
     t.diagnostic(`without surge: ${summary(answers)}`);
-    const refused = answers.filter(({ status }) => status !== 200);
+    const refused = answers.flat().filter(({ status }) => status !== 200);
     assert.deepEqual(
       refused.filter(({ status }) => status !== 0 && status !== 500),
       [],
@@ -26,12 +26,12 @@ export const upgrade: Scenario = (world) => {
   });
 };
 
-/** What pods were answered while `helm upgrade` replaced the agents. */
+/** What each pod was answered while `helm upgrade` replaced the agents. */
 async function underLoad(
   { cluster, rolecall }: World,
   namespace: string,
   strategy: object,
-): Promise<readonly Answer[]> {
+): Promise<readonly (readonly Answer[])[]> {
   await createNamespace(cluster, namespace, ".*");
   await using resources = new AsyncDisposableStack();
   // The strategy first: an upgrade that only changes it replaces no agent.
@@ -51,13 +51,29 @@ async function underLoad(
   await sleep(BEFORE_MS);
   await rolecall.upgrade({ agent: { ...strategy, podAnnotations: { upgraded: namespace } } });
   await sleep(BEFORE_MS);
-  return probes.flatMap(({ answers }) => answers.filter(({ at }) => at >= since));
+  return probes.map(({ answers }) => answers.filter(({ at }) => at >= since));
 }
 
-function summary(answers: readonly Answer[]): string {
+function summary(byPod: readonly (readonly Answer[])[]): string {
+  const answers = byPod.flat();
   const times = answers.map(({ at }) => at);
   const seconds = (Math.max(...times) - Math.min(...times)) / 1_000;
   const failed = answers.filter(({ status }) => status !== 200);
   const rate = Math.round(answers.length / seconds);
-  return `${answers.length} requests at ${rate} a second, ${failed.length} failed, half answered within ${medianMs(answers).toFixed(2)} ms`;
+  const longest = Math.max(0, ...byPod.map(longestFailureMs));
+  return (
+    `${answers.length} requests at ${rate} a second, ${failed.length} failed, of a pod for at most ` +
+    `${longest} ms; half answered within ${medianMs(answers).toFixed(2)} ms`
+  );
+}
+
+/** The longest time for which a pod, asking all the time, was not served. */
+function longestFailureMs(answers: readonly Answer[]): number {
+  let longest = 0;
+  let since: number | undefined;
+  for (const { at, status } of answers.toSorted((one, other) => one.at - other.at)) {
+    if (status === 200) since = undefined;
+    else longest = Math.max(longest, at - (since ??= at));
+  }
+  return longest;
 }
