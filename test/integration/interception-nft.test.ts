@@ -79,10 +79,17 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
     return lines;
   }
 
-  function startAgent(flags: readonly string[], before: readonly string[] = []): Inside {
-    return network.node.start([...before, ...ROLECALL, "agent", ...tls, "--port=8181", ...flags], {
-      HOST_IP: NODE_ADDRESS,
-    });
+  function startAgent(
+    flags: readonly string[],
+    before: readonly string[] = [],
+    port = 8181,
+  ): Inside {
+    return network.node.start(
+      [...before, ...ROLECALL, "agent", ...tls, `--port=${port}`, ...flags],
+      {
+        HOST_IP: NODE_ADDRESS,
+      },
+    );
   }
 
   async function stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -188,10 +195,10 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
   });
 
   test("an agent with another port and interface takes over once it answers", async () => {
-    const next = startAgent(["--interception=nft", "--host-interface=!eth0"]);
+    const next = startAgent(["--interception=nft", "--host-interface=!eth0"], [], 8182);
     await says(/interception rules are there/, next);
     await says(/listening/, next);
-    await sleep(300);
+    while (!rules().includes("8182")) await sleep(20);
     const taken = rules();
     assert.match(taken, /iifname != "eth0"/);
     // The one before it lets them be, though they are not its own.
