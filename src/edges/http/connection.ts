@@ -90,7 +90,6 @@ export class Connection {
     this.#listen();
     // A client may send ahead of its answers, but not without end.
     if (this.#reader.waiting > HEAD_BYTES_MAX) this.#socket.pause();
-    this.#hold();
   }
 
   /**
@@ -98,16 +97,18 @@ export class Connection {
    * kernel told before the client connected: whose its address is may be among it.
    */
   #listen(): void {
-    if (this.#hasSpoken) return this.#advance();
-    this.#hasSpoken = true;
-    this.#rest();
+    if (!this.#hasSpoken) {
+      this.#hasSpoken = true;
+      this.#rest();
+    }
+    this.#advance();
   }
 
   /** Counts what is not read yet against all that the server may hold. */
   #hold(): void {
     const more = this.#reader.waiting - this.#held;
     this.#held += more;
-    if (more !== 0 && !this.#client.hold(more)) this.#end(503);
+    if (more !== 0 && !this.#client.hold(more) && this.#phase !== "close") this.#end(503);
   }
 
   #closed(): void {
@@ -122,9 +123,14 @@ export class Connection {
     this.#advance();
   }
 
-  /** Answers what has come, some requests at a time. */
+  /** Goes on with what has come, unless others have their turn. */
   #advance(): void {
-    if (this.#isResting) return;
+    if (!this.#isResting) this.#answerSome();
+    this.#hold();
+  }
+
+  /** Answers what has come, some requests at a time. */
+  #answerSome(): void {
     for (let turn = 0; this.#isReading(); turn++) {
       if (turn === ANSWERS_A_TURN) {
         this.#rest();

@@ -90,9 +90,30 @@ describe("the limits of a server", { timeout: 20_000 }, () => {
     });
   }
 
+  const long = `GET /ping HTTP/1.1\r\nHost: a\r\nX-A: ${"b".repeat(14_000)}`;
+
+  test("hold so many unread bytes of one address and not more, and keep nothing from others", async () => {
+    await using server = await serve({ unreadBytesEach: 30_000 });
+    for (let calls = 0; calls < 2; calls += 1) server.call(long);
+    assert.equal(await ping(server.port, "127.0.0.2"), "pong");
+
+    assert.match(await server.call(long).until(isOver), /^HTTP\/1\.1 503 /);
+    assert.deepEqual(server.refused, [{ address: "127.0.0.1", limit: "bytes" }]);
+    const other = server.call(`${long}\r\n\r\n`, "127.0.0.2");
+    assert.match(await other.until(({ text }) => text.includes("\r\n\r\n")), /^HTTP\/1\.1 200 /);
+  });
+
+  test("count no bytes of a request that was answered, on connections that stay", async () => {
+    await using server = await serve({ unreadBytes: 30_000 });
+    for (let calls = 0; calls < 4; calls += 1) {
+      const kept = server.call(`${long}\r\n\r\n`);
+      assert.match(await kept.until(({ text }) => text.includes("\r\n\r\n")), /^HTTP\/1\.1 200 /);
+    }
+    assert.deepEqual(server.refused, []);
+  });
+
   test("hold so many unread bytes of all clients and not more, and forget those of who leaves", async () => {
     await using server = await serve({ unreadBytes: 30_000 });
-    const long = `GET /ping HTTP/1.1\r\nHost: a\r\nX-A: ${"b".repeat(14_000)}`;
     const held = [server.call(long), server.call(long, "127.0.0.2")];
     // Those who came before are known to the server now.
     assert.equal(await ping(server.port), "pong");

@@ -8,8 +8,9 @@ export interface Limits {
   /** Requests in a second that each may go on with, and how many it may save up. */
   readonly requestsASecondEach: number;
   readonly requestsSavedEach: number;
-  /** Bytes that came and were not read yet, of all clients. */
+  /** Bytes that came and were not read yet. */
   readonly unreadBytes: number;
+  readonly unreadBytesEach: number;
 }
 
 /** More than any client needs, and little enough that one pod takes nothing from the others. */
@@ -21,6 +22,7 @@ export const LIMITS: Limits = {
   requestsASecondEach: 2_000,
   requestsSavedEach: 4_000,
   unreadBytes: 8_388_608,
+  unreadBytesEach: 1_048_576,
 };
 
 /** What was refused to a client, and why. */
@@ -70,6 +72,7 @@ export class Client {
   connections = 0;
   #requestsLeft: number;
   #waiting = 0;
+  #unreadBytes = 0;
   readonly #address: string;
   readonly #all: Clients;
 
@@ -99,9 +102,11 @@ export class Client {
 
   /** Counts what a connection has not read; false when that is too much. */
   hold(bytes: number): boolean {
+    this.#unreadBytes += bytes;
     this.#all.unreadBytes += bytes;
-    if (bytes <= 0 || this.#all.unreadBytes <= this.#all.limits.unreadBytes) return true;
-    return this.#refuse("bytes", false);
+    const { unreadBytes, unreadBytesEach } = this.#all.limits;
+    const isWithin = this.#unreadBytes <= unreadBytesEach && this.#all.unreadBytes <= unreadBytes;
+    return bytes <= 0 || isWithin || this.#refuse("bytes", false);
   }
 
   #refuse<Status>(limit: RefusalEvent["limit"], status: Status): Status {
