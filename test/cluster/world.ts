@@ -66,3 +66,9 @@ export async function startWorld(
   const rolecall = await installRolecall({ cluster, helm: tools.helm, folder });
   return { cluster, sts, metadata, rolecall, folder, long };
 }
+
+/** The ARN of the role whose credentials an answer holds; empty when STS issued none like that. */
+export function roleIn({ sts }: Pick<World, "sts">, body: string): string {
+  const { AccessKeyId } = JSON.parse(body) as { readonly AccessKeyId: string };
+  return sts.roleOf(AccessKeyId) ?? "";
+}

@@ -14,7 +14,7 @@ import {
 } from "../pods.ts";
 import { answersIn, probe, probing, ROLE_PATH, type Answer } from "../probe.ts";
 import { until } from "../process.ts";
-import { TOPOLOGIES, type Scenario, type World } from "../world.ts";
+import { roleIn, TOPOLOGIES, type Scenario, type World } from "../world.ts";
 
 /** Pods of each node whose addresses others get while the servers are frozen. */
 const MOVED = 25;
@@ -140,10 +140,4 @@ async function answered(world: World, pod: Pod): Promise<Answer> {
 function isWrong(world: World, name: string, { url, status, body }: Answer): boolean {
   if (status !== 200) return false;
   return url.endsWith("/") ? body !== name : !roleIn(world, body).endsWith(`:role/${name}`);
-}
-
-/** The role of the credentials in an answer. */
-function roleIn({ sts }: World, body: string): string {
-  const { AccessKeyId } = JSON.parse(body) as { readonly AccessKeyId: string };
-  return sts.roleOf(AccessKeyId) ?? "";
 }
