@@ -32,12 +32,7 @@ const UNHEALTHY_MS = 500;
 export function wayOfData(options: WayOfDataOptions) {
   const { node, servers, places, clock, report } = options;
   const pods = new PodTable();
-  let learnt = pods.placesVersion;
-  pods.onCommit(() => {
-    if (pods.placesVersion === learnt) return;
-    learnt = pods.placesVersion;
-    places.learn(addressesOf(pods));
-  });
+  pods.onMoved((moved) => places.learn(moved));
   const asked = new AskedTable({ ask: servers, clock, observe: report.asked });
   const follower =
     node === ""
@@ -84,13 +79,6 @@ export function wayOfData(options: WayOfDataOptions) {
         ...(follower === undefined ? [] : [follower.run.bind(follower)]),
       ]),
   };
-}
-
-function* addressesOf(
-  pods: PodTable,
-): Iterable<{ readonly uid: string; readonly address: string }> {
-  for (const { uid, addresses } of pods.all())
-    for (const address of addresses) yield { uid, address };
 }
 
 async function whyUnhealthy(

@@ -45,9 +45,9 @@ function setUp() {
   });
   const ask = async (uid: string): Promise<void> =>
     places.confirm(await places.ownerOf(ADDRESS), { uid, namespace: "shop", name: uid });
-  const told = (...uids: readonly string[]): void =>
-    places.learn(uids.map((uid) => ({ uid, address: ADDRESS })));
-  return { node, places, ask, told };
+  const told = (uid: string): void => places.learn([{ uid, addresses: [ADDRESS] }]);
+  const gone = (uid: string): void => places.learn([{ uid, addresses: [] }]);
+  return { node, places, ask, told, gone };
 }
 
 describe("the node's own records", () => {
@@ -153,14 +153,16 @@ describe("a server's word on an address without a record", () => {
   });
 
   test("holds again once it is about the pod that is there", async () => {
-    const { node, ask, told } = setUp();
+    const { node, ask, told, gone } = setUp();
     told("cart");
     node.place = routed(8);
     node.highest = 8;
+    gone("cart");
     told("till");
     await ask("till");
+    told("cart");
+    await ask("cart");
     await assert.rejects(async () => {
-      told("cart");
       node.place = routed(9);
       await ask("cart");
     }, DISPUTED);

@@ -1,4 +1,5 @@
 import { AppError } from "../errors.ts";
+import type { PodAddresses } from "./pod-table.ts";
 import type { KernelView, Place, SandboxRecord } from "./local-truth.ts";
 
 /** More addresses than any node has pods. */
@@ -11,12 +12,6 @@ export interface LocalOwner {
   readonly record: SandboxRecord | undefined;
   /** Where the address is; looked at only where no record says whose it is. Undefined where the kernel can't tell. */
   readonly place: Place | undefined;
-}
-
-/** A pod that has an address, as far as a server knows. */
-export interface AddressFact {
-  readonly uid: string;
-  readonly address: string;
 }
 
 /** The pod that a server says has an address. */
@@ -41,7 +36,7 @@ export interface PlacesOptions {
   readonly observe: (event: DisputeEvent) => void;
 }
 
-/** What is known of a fact besides itself. */
+/** What is known of an address that a server says a pod has. */
 interface Learnt {
   /** The highest interface number at the time: a place that was made later is not what it speaks of. */
   readonly highest: Promise<number | undefined>;
@@ -58,7 +53,8 @@ interface Learnt {
  */
 export class Places {
   readonly #options: PlacesOptions;
-  #facts = new Map<string, Learnt>();
+  /** By the pod's UID, then by address. */
+  readonly #facts = new Map<string, ReadonlyMap<string, Learnt>>();
   /** Who dispute which address, so that a dispute is told of when it begins and not for each request. */
   readonly #disputes = new Set<string>();
 
@@ -90,19 +86,25 @@ export class Places {
         );
   }
 
-  /** Takes over what the server says now, all of it: what it said before keeps the time when it was learnt. */
-  learn(facts: Iterable<AddressFact>): void {
-    const before = this.#facts;
-    this.#facts = new Map();
+  /**
+   * Takes over where a server says that some pods are now. An address that one of them had before keeps the time
+   * when that was learnt.
+   */
+  learn(pods: Iterable<PodAddresses>): void {
     let highest: Promise<number | undefined> | undefined;
-    for (const { address, uid } of facts) {
-      const key = `${address} ${uid}`;
-      const known = before.get(key);
-      highest ??= known === undefined ? this.#options.kernel.highestIndex() : undefined;
-      this.#facts.set(
-        key,
-        known ?? { highest: highest ?? Promise.resolve(undefined), place: undefined },
-      );
+    for (const { uid, addresses } of pods) {
+      const before = this.#facts.get(uid);
+      const facts = new Map<string, Learnt>();
+      for (const address of addresses) {
+        const known = before?.get(address);
+        if (known === undefined) highest ??= this.#options.kernel.highestIndex();
+        facts.set(
+          address,
+          known ?? { highest: highest ?? Promise.resolve(undefined), place: undefined },
+        );
+      }
+      if (facts.size === 0) this.#facts.delete(uid);
+      else this.#facts.set(uid, facts);
     }
     // Nobody may ask before it is known.
     highest?.catch(() => {});
@@ -121,7 +123,7 @@ export class Places {
       this.#settle(address, "server-and-record");
       return;
     }
-    const fact = this.#facts.get(`${address} ${pod.uid}`);
+    const fact = this.#facts.get(pod.uid)?.get(address);
     if (fact === undefined) return;
     const highest = await fact.highest;
     if (place === undefined && fact.place === undefined) return;

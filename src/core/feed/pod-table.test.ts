@@ -4,7 +4,7 @@ import { fedCredentials, fedPod, feed, granted } from "#test/fed-pod.ts";
 import type { FedPod } from "./fed-pod.ts";
 import { FeedBatch } from "./feed-batch.ts";
 import type { FeedChange } from "./feed-messages.ts";
-import { PodTable } from "./pod-table.ts";
+import { type PodAddresses, PodTable } from "./pod-table.ts";
 
 const pod = (fields: Partial<FedPod>): FeedChange => ({ type: "pod", pod: fedPod(fields) });
 const snapshot: FeedChange = { type: "snapshot" };
@@ -117,21 +117,36 @@ describe("PodTable", () => {
     assert.deepEqual([table.byUid("b"), keyOf(1)], [undefined, "own"]);
   });
 
-  test("says when it may matter who is where", () => {
+  test("says which pods are elsewhere, before it tells of the batch, until its listeners leave", () => {
     const { table } = setUp([pod({ uid: "a" })]);
-    const changes: readonly [FeedChange, boolean][] = [
-      [pod({ uid: "a", deleting: true }), false],
-      [pod({ uid: "a", addresses: ["10.0.0.2"] }), true],
-      [pod({ uid: "b", addresses: [] }), true],
-      [issued(1, "key"), false],
-      [{ type: "pod-gone", uid: "b" }, true],
-      [snapshot, true],
+    const steps: readonly [readonly FeedChange[], Record<string, readonly string[]>][] = [
+      [[pod({ uid: "a", deleting: true })], {}],
+      [[pod({ uid: "a", addresses: ["10.0.0.2"] })], { a: ["10.0.0.2"] }],
+      [[pod({ uid: "b", addresses: ["10.0.0.3"] })], { b: ["10.0.0.3"] }],
+      [[issued(1, "key")], {}],
+      [[{ type: "pod-gone", uid: "b" }], { b: [] }],
+      [
+        [snapshot, pod({ uid: "a", addresses: ["10.0.0.2"] }), pod({ uid: "c" })],
+        { c: ["10.0.0.1"] },
+      ],
+      [[snapshot, pod({ uid: "c" })], { a: [] }],
     ];
-    for (const [change, isNews] of changes) {
-      const before = table.placesVersion;
-      feed(table, [change]);
-      assert.equal(table.placesVersion !== before, isNews, JSON.stringify(change));
+    let moved: readonly PodAddresses[] = [];
+    let told: Record<string, readonly string[]> = {};
+    const listening = table.onMoved((pods) => (moved = pods));
+    table.onCommit(() => {
+      told = Object.fromEntries(moved.map(({ uid, addresses }) => [uid, addresses]));
+      moved = [];
+    });
+    for (const [changes, expected] of steps) {
+      feed(table, changes);
+      assert.deepEqual(told, expected, JSON.stringify(changes));
     }
+    table.clear();
+    assert.deepEqual(told, { c: [] });
+    listening[Symbol.dispose]();
+    feed(table, [snapshot, pod({ uid: "a" })]);
+    assert.deepEqual(told, {});
   });
 
   test("refuses more pods than a node can have", () => {

@@ -8,6 +8,9 @@ import type { TokenKeys } from "./token-keys.ts";
 /** More pods than any node has; who tells of more is no server in order. */
 const PODS_MAX = 16_384;
 
+/** Where a pod is: its addresses now, none once it is gone. */
+export type PodAddresses = Pick<FedPod, "uid" | "addresses">;
+
 /** What is held of a session. With both, the credentials go on being served while they live. */
 export interface HeldSession {
   readonly credentials: Credentials | undefined;
@@ -27,8 +30,8 @@ export class PodTable {
   #sessions = new Map<SessionId, HeldSession>();
   readonly #byAddress = new Map<string, readonly FedPod[]>();
   readonly #listeners = new Set<() => void>();
+  readonly #moveListeners = new Set<(moved: readonly PodAddresses[]) => void>();
   #at: InSync | undefined;
-  #placesVersion = 0;
   #tokenKeys: TokenKeys | undefined;
 
   get size(): number {
@@ -45,11 +48,6 @@ export class PodTable {
     return this.#at?.baseArn ?? "";
   }
 
-  /** Another one once a pod came, went, or has other addresses. */
-  get placesVersion(): number {
-    return this.#placesVersion;
-  }
-
   /** How pods' tokens are verified; undefined while no server has said so. */
   get tokenKeys(): TokenKeys | undefined {
     return this.#tokenKeys;
@@ -58,10 +56,6 @@ export class PodTable {
   /** Every pod that claims the address, in its one spelling: none, one, or several in a dispute. */
   at(address: string): readonly FedPod[] {
     return this.#byAddress.get(address) ?? [];
-  }
-
-  all(): Iterable<FedPod> {
-    return this.#pods.values();
   }
 
   byUid(uid: string): FedPod | undefined {
@@ -84,24 +78,25 @@ export class PodTable {
     if (before + batch.pods.size > PODS_MAX) {
       throw new AppError("overloaded", `the server tells of more than ${PODS_MAX} pods`);
     }
-    if (batch.isSnapshot) this.#replace(batch);
-    else if (at.position.epoch === this.position?.epoch) this.#change(batch);
-    else throw new AppError("server_unavailable", "the feed does not go on from what is held");
+    if (!batch.isSnapshot && at.position.epoch !== this.position?.epoch) {
+      throw new AppError("server_unavailable", "the feed does not go on from what is held");
+    }
+    const moved = batch.isSnapshot ? this.#replace(batch) : this.#change(batch);
     this.#tokenKeys = batch.tokenKeys ?? this.#tokenKeys;
     this.#at = at;
     if (batch.pods.size > 0) this.#forgetSessions();
-    this.#tell();
+    this.#tell(moved);
   }
 
   /** Forgets everything: there is no feed any more that would keep it true. */
   clear(): void {
+    const moved = [...this.#pods.keys()].map((uid) => ({ uid, addresses: [] }));
     this.#pods.clear();
     this.#sessions.clear();
     this.#byAddress.clear();
     this.#at = undefined;
     this.#tokenKeys = undefined;
-    this.#placesVersion += 1;
-    this.#tell();
+    this.#tell(moved);
   }
 
   /** Calls back after each batch, and when everything is forgotten, until the result is disposed. */
@@ -110,32 +105,42 @@ export class PodTable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  #tell(): void {
+  /** As {@link onCommit} and before it, with the pods that came, went or have other addresses, where there are any. */
+  onMoved(listener: (moved: readonly PodAddresses[]) => void): Disposable {
+    this.#moveListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#moveListeners.delete(listener) };
+  }
+
+  #tell(moved: readonly PodAddresses[]): void {
+    if (moved.length > 0) for (const listener of this.#moveListeners) listener(moved);
     for (const listener of this.#listeners) listener();
   }
 
-  #change({ pods, sessions }: FeedBatch): void {
+  #change({ pods, sessions }: FeedBatch): readonly PodAddresses[] {
     for (const [id, session] of sessions) {
       this.#sessions.set(id, withOutcome(this.#sessions.get(id), session));
     }
+    const moved: PodAddresses[] = [];
     for (const [uid, pod] of pods) {
       const before = this.#pods.get(uid);
       this.#unlink(before);
-      if (!areSame(before?.addresses, pod?.addresses)) this.#placesVersion += 1;
+      if (!areSame(before?.addresses, pod?.addresses)) {
+        moved.push({ uid, addresses: pod?.addresses ?? [] });
+      }
       if (pod === undefined) this.#pods.delete(uid);
       else {
         this.#pods.set(uid, pod);
         this.#link(pod);
       }
     }
+    return moved;
   }
 
-  #replace({ pods, sessions }: FeedBatch): void {
+  #replace({ pods, sessions }: FeedBatch): readonly PodAddresses[] {
     const before = { pods: this.#pods, sessions: this.#sessions };
     this.#pods = new Map();
     this.#sessions = new Map();
     this.#byAddress.clear();
-    this.#placesVersion += 1;
     for (const pod of pods.values()) {
       if (pod === undefined) continue;
       this.#pods.set(pod.uid, pod);
@@ -150,6 +155,7 @@ export class PodTable {
     for (const [id, session] of sessions) {
       this.#sessions.set(id, withOutcome(this.#sessions.get(id), session));
     }
+    return movedBetween(before.pods, this.#pods);
   }
 
   #link(pod: FedPod): void {
@@ -173,6 +179,17 @@ export class PodTable {
     }
     for (const id of this.#sessions.keys()) if (!named.has(id)) this.#sessions.delete(id);
   }
+}
+
+function movedBetween(
+  before: ReadonlyMap<string, FedPod>,
+  now: ReadonlyMap<string, FedPod>,
+): readonly PodAddresses[] {
+  const gone = [...before.keys()].filter((uid) => !now.has(uid));
+  const come = [...now.values()].filter(
+    ({ uid, addresses }) => !areSame(before.get(uid)?.addresses, addresses),
+  );
+  return [...gone.map((uid) => ({ uid, addresses: [] })), ...come];
 }
 
 function areSame(

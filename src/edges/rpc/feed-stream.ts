@@ -86,10 +86,13 @@ export class FeedStream {
         onChange();
         return batch;
       case "in-sync":
-        if (!this.isInSync) onInSync();
-        this.isInSync = true;
-        table.commit(batch, message);
-        onChange();
+        if (this.isInSync) table.commit(batch, message);
+        else {
+          onInSync();
+          this.isInSync = true;
+          table.commit(batch, message);
+          onChange();
+        }
         return new FeedBatch();
       default:
         batch.add(message);
