@@ -69,21 +69,21 @@ export class Places {
     if (recorded.length === 0) {
       return { address, record: undefined, place: await kernel.placeOf(address) };
     }
-    const uids = new Set(recorded.map(({ podUid }) => podUid));
+    const isOnePod = recorded.every(({ podUid }) => podUid === recorded[0]?.podUid);
     // A second ago the former pod may have been there: that settles nothing, for one or against another.
-    const lately = uids.size === 1 ? onlyPod(recorded, kernel.lastPlaceOf(address)) : undefined;
+    const lately = isOnePod ? onlyPod(recorded, kernel.lastPlaceOf(address)) : undefined;
     const record = lately ?? onlyPod(recorded, await kernel.placeOf(address));
     if (record !== undefined) {
       this.#settle(address, "records", "record-and-kernel");
       return { address, record, place: undefined };
     }
-    throw uids.size > 1
-      ? this.#dispute("records", address, `the node recorded ${address} for ${uids.size} pods`)
-      : this.#dispute(
+    throw isOnePod
+      ? this.#dispute(
           "record-and-kernel",
           address,
           `the node recorded ${address} for another pod than the one that is there`,
-        );
+        )
+      : this.#dispute("records", address, `the node recorded ${address} for several pods`);
   }
 
   /**
@@ -153,6 +153,7 @@ export class Places {
   }
 
   #settle(address: string, ...between: readonly DisputeEvent["between"][]): void {
+    if (this.#disputes.size === 0) return;
     for (const each of between) this.#disputes.delete(`${each} ${address}`);
   }
 
@@ -172,8 +173,9 @@ function onlyPod(
   records: readonly SandboxRecord[],
   place: Omit<Place, "index"> | undefined,
 ): SandboxRecord | undefined {
-  const [record, ...others] = records.filter((each) => !contradicts(each, place));
-  return others.every(({ podUid }) => podUid === record?.podUid) ? record : undefined;
+  const fitting = records.filter((each) => !contradicts(each, place));
+  const [record] = fitting;
+  return fitting.every(({ podUid }) => podUid === record?.podUid) ? record : undefined;
 }
 
 /** A static pod's UID on its node is not the one in the API; its name is. */

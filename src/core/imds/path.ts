@@ -29,7 +29,9 @@ export function parsePath(target: string): ParsedPath {
 
 /** Decodes a request target exactly once; the absolute form loses its scheme and host. */
 export function decodeTarget(target: string): ParsedPath {
-  const relative = target.replace(/^https?:\/\/[^/?]*/i, "").replace(/#.*$/s, "");
+  const absolute = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?]*/i, "");
+  const hash = absolute.indexOf("#");
+  const relative = hash === -1 ? absolute : absolute.slice(0, hash);
   const mark = relative.indexOf("?");
   const raw = mark === -1 ? relative : relative.slice(0, mark);
   const query = mark === -1 ? "" : relative.slice(mark + 1);

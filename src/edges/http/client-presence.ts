@@ -1,5 +1,8 @@
 import type { Socket } from "node:net";
 
+/** One for all, since each would hold where it was made. */
+const WENT_AWAY = new Error("the client went away");
+
 /** Who is at the other end of a connection, and whether it still is. */
 export class ClientPresence {
   readonly #socket: Socket;
@@ -32,6 +35,6 @@ export class ClientPresence {
 
   /** The client is gone. */
   leave(): void {
-    this.#gone?.abort(new Error("the client went away"));
+    this.#gone?.abort(WENT_AWAY);
   }
 }

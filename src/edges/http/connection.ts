@@ -195,11 +195,22 @@ export class Connection {
   #send(head: RequestHead, answer: HttpAnswer): void {
     const isLast = !head.isKept || this.#host.isStopping;
     const text = this.#textOf(answer, head, isLast);
-    if (isLast) {
-      this.#close(text);
-      // Nothing is on its way that a reset could answer: there is no need to wait for the client's end.
-      if (this.#reader.waiting === 0) this.#socket.destroySoon();
-    } else this.#enter(this.#socket.write(text) ? "idle" : "drain");
+    if (!isLast) this.#enter(this.#write(text) ? "idle" : "drain");
+    else if (this.#reader.waiting === 0) this.#closeBehind(text);
+    else this.#close(text);
+  }
+
+  /** Nothing is on its way that a reset could answer: there is no need to wait for the client's end. */
+  #closeBehind(text: string): void {
+    this.#enter("close");
+    this.#write(text);
+    // What the kernel has taken it delivers, and its closing ends the stream behind it.
+    if (this.#socket.writableLength === 0) this.#socket.destroy();
+    else this.#socket.destroySoon();
+  }
+
+  #write(text: string): boolean {
+    return this.#socket.write(text, Buffer.byteLength(text) === text.length ? "latin1" : "utf8");
   }
 
   #textOf(answer: HttpAnswer, { method, isOld }: RequestHead, isLast: boolean): string {
