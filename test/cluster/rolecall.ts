@@ -174,9 +174,7 @@ const VALUES = {
     image: IMAGE,
     // Everything that an expression can open, to see that credentials stay closed.
     allowRouteRegexp: ".*",
-    // Pods come over an interface of their own on one node and over a bridge on the other.
-    host: { iptables: true, interface: "!eth0" },
-    extraArgs: { interception: "nft" },
+    host: { interception: "nft", interface: "" },
     log: { level: "debug" },
   },
   server: {

@@ -24,6 +24,16 @@ export const upgrade: Scenario = (world) => {
     );
     assert.deepEqual(world().metadata.fromPods(), []);
   });
+
+  test("an upgrade with surge fails no request", async (t) => {
+    const answers = await underLoad(world(), "surge", { maxSurge: 1 });
+    t.diagnostic(`with surge: ${summary(answers)}`);
+    assert.deepEqual(
+      answers.flat().filter(({ status }) => status !== 200),
+      [],
+    );
+    assert.deepEqual(world().metadata.fromPods(), []);
+  });
 };
 
 /** What each pod was answered while `helm upgrade` replaced the agents. */
