@@ -18,7 +18,7 @@ export interface FeedStreamOptions {
   readonly onChange: () => void;
 }
 
-/** A server that says nothing for so long is gone, or frozen; it beats three times in that time. */
+/** A server that says nothing for so long is gone, or frozen; it beats twice in that time. */
 const SILENT_MS = 800;
 /** However much a server says meanwhile: one that does not get through its first batch is of no use. */
 const FIRST_BATCH_MS = 5_000;
