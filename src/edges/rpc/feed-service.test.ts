@@ -94,9 +94,9 @@ describe("rolecall.v1.NodeFeed", { timeout: 30_000 }, () => {
     }
   });
 
-  test("waits for an agent that does not read, and holds one batch for it", async () => {
+  test("waits for an agent that does not read, holds one batch for it, and tells when it goes", async () => {
     const source = new FeedSource("e");
-    const { stream } = await open(source);
+    const { server, stream } = await open(source);
     const reason = "x".repeat(2_000);
     let taken = 0;
     const message = {
@@ -118,6 +118,7 @@ describe("rolecall.v1.NodeFeed", { timeout: 30_000 }, () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.ok(taken < 200, `${taken} messages were taken for a peer that reads none`);
     stream.close();
+    assert.equal((await server.events.first("call_handled")).code, "Canceled");
   });
 
   test("is refused where the server can't say what is true, so that another is asked", async () => {

@@ -1,10 +1,9 @@
 import { Code, type HandlerContext } from "@connectrpc/connect";
-import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import type { FeedMessage, Position } from "#core/feed/feed-messages.ts";
 import { feedMessageToWire } from "./feed-wire.ts";
 import type { FeedMessage as WireMessage, FollowRequest } from "./gen/rolecall/v1/node_feed_pb.ts";
-import type { CallEvent } from "./rpc-event.ts";
+import { type CallObserver, observeCall } from "./observed-call.ts";
 import { errorToStatus } from "./status.ts";
 
 /** Opens the feed of a node (`NodeFeeds.follow`). */
@@ -14,10 +13,8 @@ export type FollowNode = (
   signal: AbortSignal,
 ) => AsyncIterable<FeedMessage>;
 
-export interface FeedServiceOptions {
+export interface FeedServiceOptions extends CallObserver {
   readonly follow: FollowNode;
-  readonly clock: Clock;
-  readonly observe: (event: CallEvent) => void;
 }
 
 /**
@@ -26,27 +23,19 @@ export interface FeedServiceOptions {
  */
 export async function* followFeed(
   { node, held }: FollowRequest,
-  context: Pick<HandlerContext, "signal">,
-  { follow, clock, observe }: FeedServiceOptions,
+  { signal }: Pick<HandlerContext, "signal">,
+  { follow, ...observer }: FeedServiceOptions,
 ): AsyncGenerator<WireMessage> {
   const method = "Follow";
-  const startedAt = clock.now();
-  const handled = (code: Code | undefined, error?: AppError): void =>
-    observe({
-      type: "call_handled",
-      method,
-      code: code === undefined ? "OK" : (Code[code] ?? "Unknown"),
-      ms: clock.now() - startedAt,
-      error,
-    });
-  observe({ type: "call_started", method });
-  observe({ type: "message_received", method });
+  const handled = observeCall(method, observer);
+  // Who goes while a message is written leaves this at its `yield` for good.
+  signal.addEventListener("abort", () => handled(Code.Canceled), { once: true });
   try {
-    for await (const message of follow(node, positionOf(held), context.signal)) {
+    for await (const message of follow(node, positionOf(held), signal)) {
       yield feedMessageToWire(message);
-      observe({ type: "message_sent", method });
+      observer.observe({ type: "message_sent", method });
     }
-    handled(context.signal.aborted ? Code.Canceled : undefined);
+    handled(signal.aborted ? Code.Canceled : undefined);
   } catch (error) {
     const failure = AppError.from(error);
     const status = errorToStatus(method, failure);

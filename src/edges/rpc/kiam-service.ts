@@ -13,6 +13,7 @@ import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
 import { type FollowNode, followFeed } from "./feed-service.ts";
 import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
+import { observeCall } from "./observed-call.ts";
 import { podUidFrom } from "./pod-uid.ts";
 import { errorToStatus } from "./status.ts";
 import type { KiamMethod } from "./status.ts";
@@ -91,26 +92,16 @@ export function kiamService(options: KiamServiceOptions): AnswerRequest {
 async function answer<T>(
   method: KiamMethod,
   context: HandlerContext,
-  { clock, observe }: KiamServiceOptions,
+  observer: KiamServiceOptions,
   handle: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const startedAt = clock.now();
-  const handled = (code: Code | undefined, error?: AppError): void =>
-    observe({
-      type: "call_handled",
-      method,
-      code: code === undefined ? "OK" : (Code[code] ?? "Unknown"),
-      ms: clock.now() - startedAt,
-      error,
-    });
-  observe({ type: "call_started", method });
-  observe({ type: "message_received", method });
+  const handled = observeCall(method, observer);
   try {
     context.signal.throwIfAborted();
     // A caller's deadline holds whether the handler minds the signal or not.
     const message = await orAborted(handle(context.signal), context.signal);
-    observe({ type: "message_sent", method });
-    handled(undefined);
+    observer.observe({ type: "message_sent", method });
+    handled();
     return message;
   } catch (error) {
     if (context.signal.aborted && error === context.signal.reason) {
