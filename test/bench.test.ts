@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
+import { cannotMakeNamespaces } from "#test/namespace.ts";
 import { TARGETS } from "../bench/agent/targets.ts";
 import { verdictOf } from "../bench/report.ts";
 import { type Row, rowOf } from "../bench/row.ts";
@@ -32,8 +33,7 @@ describe("a figure of the bench", () => {
   });
 });
 
-const { status } = spawnSync("unshare", ["--net", "true"]);
-const skip = status === 0 ? false : "needs root and unshare";
+const skip = cannotMakeNamespaces("ip");
 
 test("the bench measures every figure that has a target", { skip, timeout: 90_000 }, async () => {
   const program = join(import.meta.dirname, "../bench/main.ts");

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, test } from "node:test";
 import { quietEnvironment } from "#apps/demo/processes.ts";
+import { cannotMakeNamespaces } from "#test/namespace.ts";
 import type { Tally } from "./address-reuse/rounds.ts";
 
 /** Moves of an address in each topology; the long form is 1,000. */
 const ROUNDS = Number(process.env["ROLECALL_REUSE_ROUNDS"] ?? "12");
 const MS_A_ROUND = 5_000;
 
-const { status } = spawnSync("unshare", ["--net", "--mount", "ip", "link"]);
-const skip = status === 0 ? false : "needs root, unshare and ip: it makes network namespaces";
+const skip = cannotMakeNamespaces("ip");
 
 describe("an address that goes to another pod while the server stands still", { skip }, () => {
   const timeout = 60_000 + ROUNDS * MS_A_ROUND;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "#runtime/system-clock.ts";
 import { KernelPlaces } from "#edges/linux/kernel-places.ts";
+import { cannotMakeNamespaces } from "#test/namespace.ts";
 import {
   GATEWAYS,
   type NodeSpace,
@@ -12,8 +12,7 @@ import {
   type Topology,
 } from "#test/node-network.ts";
 
-const { status } = spawnSync("unshare", ["--net", "--mount", "ip", "link"]);
-const skip = status === 0 ? false : "needs root, unshare and ip: it makes network namespaces";
+const skip = cannotMakeNamespaces("ip");
 
 describe("where the kernel says that pods are", { skip, timeout: 60_000 }, () => {
   const resources = new AsyncDisposableStack();
