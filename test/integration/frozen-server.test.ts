@@ -6,8 +6,7 @@ import { describe, test } from "node:test";
 import { PodTable } from "#core/feed/pod-table.ts";
 import { ranked } from "#core/feed/rendezvous.ts";
 import { FeedFollower } from "#edges/rpc/feed-follower.ts";
-import { kiamServers } from "#edges/rpc/kiam-client.ts";
-import type { FollowerEvent, KiamClientEvent } from "#edges/rpc/rpc-event.ts";
+import type { FollowerEvent } from "#edges/rpc/rpc-event.ts";
 import { systemClock } from "#runtime/system-clock.ts";
 import { Events, rpcWorld, SERVER_NAME } from "#test/rpc.ts";
 
@@ -39,19 +38,8 @@ describe("an agent whose server stands still (SIGSTOP)", { timeout: 60_000 }, ()
       ["127.0.0.1", first.process],
       ["127.0.0.2", second.process],
     ]);
-    const connections = new Events<KiamClientEvent>();
-    const servers = kiamServers({
-      address: `${SERVER_NAME}:${first.port}`,
-      tls: world.clientTls,
-      keepalive: { timeMs: 10_000, timeoutMs: 2_000 },
-      clock: systemClock,
-      random: () => 0.5,
-      signal: world.signal,
-      observe: connections.observe,
-      resolve: async () => ranked(NODE, [...processes.keys()]),
-    });
-    world.resources.use(servers);
-    await connections.first("server_reachable", 1);
+    const servers = world.dialServers(first.port, () => ranked(NODE, [...processes.keys()]));
+    await servers.events.first("server_reachable", 1);
     const events = new Events<FollowerEvent>();
     const table = new PodTable();
     const follower = new FeedFollower({

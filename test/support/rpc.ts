@@ -9,7 +9,8 @@ import type { KiamServer } from "#edges/rpc/kiam-server.ts";
 import type { FollowNode } from "#edges/rpc/feed-service.ts";
 import type { KiamHandlers } from "#edges/rpc/kiam-service.ts";
 import type { ServerKeepalive } from "#edges/rpc/keepalive.ts";
-import type { KiamServerEvent } from "#edges/rpc/rpc-event.ts";
+import { type KiamServers, kiamServers, type KiamServersOptions } from "#edges/rpc/kiam-client.ts";
+import type { KiamClientEvent, KiamServerEvent } from "#edges/rpc/rpc-event.ts";
 import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import type { TlsFiles, TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import { systemClock } from "#runtime/system-clock.ts";
@@ -143,6 +144,27 @@ export async function rpcWorld() {
       });
       resources.use(server);
       return { ...server, [Symbol.asyncDispose]: server[Symbol.asyncDispose], events };
+    },
+    /** An agent's connections to the servers behind a name, which stands for these addresses and one port. */
+    dialServers(
+      port: number,
+      addresses: () => readonly string[],
+      options: Partial<KiamServersOptions> = {},
+    ): KiamServers & { readonly events: Events<KiamClientEvent> } {
+      const events = new Events<KiamClientEvent>();
+      const servers = kiamServers({
+        address: `${SERVER_NAME}:${port}`,
+        tls: clientTls,
+        keepalive: { timeMs: 10_000, timeoutMs: 2_000 },
+        clock: systemClock,
+        random: () => 0.5,
+        signal: stop.signal,
+        observe: events.observe,
+        resolve: async () => addresses(),
+        ...options,
+      });
+      resources.use(servers);
+      return Object.assign(servers, { events });
     },
     /** A bare HTTP/2 client with the world's client certificate. */
     dial(port: number, options: SecureClientSessionOptions = {}): ClientHttp2Session {

@@ -4,9 +4,8 @@ import { createSecureServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { FollowerEvent } from "#edges/rpc/rpc-event.ts";
-import { kiamServers } from "#edges/rpc/kiam-client.ts";
 import { systemClock } from "#runtime/system-clock.ts";
-import { Events, rpcWorld, SERVER_NAME } from "#test/rpc.ts";
+import { Events, rpcWorld } from "#test/rpc.ts";
 import { wayOfData } from "./way-of-data.ts";
 
 const hex = (text: string): string => Buffer.from(text).toString("hex");
@@ -89,18 +88,8 @@ describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () =
       for (const session of sessions) session.destroy();
       server.close();
     });
-    const servers = kiamServers({
-      address: `${SERVER_NAME}:${(server.address() as AddressInfo).port}`,
-      tls: world.clientTls,
-      keepalive: { timeMs: 10_000, timeoutMs: 2_000 },
-      clock: systemClock,
-      random: () => 0.5,
-      signal: world.signal,
-      observe: () => {},
-      resolve: async () => ["127.0.0.1"],
-      totalMs: 20_000,
-    });
-    world.resources.use(servers);
+    const { port } = server.address() as AddressInfo;
+    const servers = world.dialServers(port, () => ["127.0.0.1"], { totalMs: 20_000 });
     answers.set("GetHealth", { message: "0a02" + hex("ok") });
     way = wayOfData({
       node: "node-a",

@@ -7,10 +7,9 @@ import { systemClock } from "#runtime/system-clock.ts";
 import { FakeClock, settle } from "#test/fake-clock.ts";
 import { fedCredentials, fedPod, granted } from "#test/fed-pod.ts";
 import { FeedSource } from "#test/feed-source.ts";
-import { Events, rpcWorld, SERVER_NAME } from "#test/rpc.ts";
+import { Events, rpcWorld } from "#test/rpc.ts";
 import { FeedFollower } from "./feed-follower.ts";
-import { kiamServers } from "./kiam-client.ts";
-import type { FollowerEvent, KiamClientEvent } from "./rpc-event.ts";
+import type { FollowerEvent } from "./rpc-event.ts";
 
 const NODE = "node-a";
 /** Loopback addresses in the order in which the node likes them. */
@@ -38,19 +37,7 @@ describe("FeedFollower", { timeout: 60_000 }, () => {
   function followFrom(port: number, addresses: () => readonly string[]) {
     const clock = new FakeClock();
     const events = new Events<FollowerEvent>();
-    const connections = new Events<KiamClientEvent>();
-    const servers = kiamServers({
-      address: `${SERVER_NAME}:${port}`,
-      tls: world.clientTls,
-      keepalive: { timeMs: 10_000, timeoutMs: 2_000 },
-      clock: systemClock,
-      random: () => 0.5,
-      signal: world.signal,
-      observe: connections.observe,
-      resolve: async () => addresses(),
-      resolveMs: 300,
-    });
-    world.resources.use(servers);
+    const servers = world.dialServers(port, addresses, { resolveMs: 300 });
     const table = new PodTable();
     const committed = new Events<{ readonly type: "committed" }>();
     table.onCommit(() => committed.observe({ type: "committed" }));
@@ -70,7 +57,7 @@ describe("FeedFollower", { timeout: 60_000 }, () => {
       await running;
     };
     world.resources.defer(end);
-    return { follower, table, clock, events, connections, committed, end };
+    return { follower, table, clock, events, connections: servers.events, committed, end };
   }
 
   test("follows its node, and every change that comes", async () => {

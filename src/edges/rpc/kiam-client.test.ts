@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { AppError } from "#core/errors.ts";
-import { systemClock } from "#runtime/system-clock.ts";
 import { createAuthority, swapTlsFolder } from "#test/certificates.ts";
 import { FakeClock } from "#test/fake-clock.ts";
 import { Events, rpcWorld, SERVER_NAME } from "#test/rpc.ts";
-import { type KiamServers, kiamServers } from "./kiam-client.ts";
+import type { KiamServers, KiamServersOptions } from "./kiam-client.ts";
 import type { KiamClientEvent } from "./rpc-event.ts";
 
 describe("kiamServers", { timeout: 30_000 }, () => {
@@ -20,24 +19,10 @@ describe("kiamServers", { timeout: 30_000 }, () => {
   function dial(
     port: number,
     addresses: () => string[],
-    options: Partial<Parameters<typeof kiamServers>[0]> = {},
+    options: Partial<KiamServersOptions> = {},
   ): KiamServers & { events: Events<KiamClientEvent> } {
-    const events = new Events<KiamClientEvent>();
-    const servers = kiamServers({
-      address: `${SERVER_NAME}:${port}`,
-      tls: world.clientTls,
-      keepalive: { timeMs: 10_000, timeoutMs: 2_000 },
-      clock: systemClock,
-      random: () => 0.5,
-      signal: world.signal,
-      observe: events.observe,
-      resolve: async () => addresses(),
-      // A busy machine must not make a call fail; where one has to, the test says after which time.
-      totalMs: 20_000,
-      ...options,
-    });
-    world.resources.use(servers);
-    return Object.assign(servers, { events });
+    // A busy machine must not make a call fail; where one has to, the test says after which time.
+    return world.dialServers(port, addresses, { totalMs: 20_000, ...options });
   }
 
   test("brings back exactly the error that a server threw", async () => {
