@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync, watch, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -126,6 +126,21 @@ describe("CniResults", { timeout: 10_000 }, () => {
     }
     client.destroy();
     server.close();
+  });
+
+  test("waits for what the kernel tells in the turn of a question", async () => {
+    await put("pods-1-eth0", result("cart", "10.0.0.1/24"));
+    await becomes("10.0.0.1", "cart");
+    const asked = Promise.withResolvers<readonly string[]>();
+    // Heard right behind the records' own watch.
+    const watcher = watch(folder, () => asked.resolve(podsAt("10.0.0.1")));
+    try {
+      rmSync(join(folder, "pods-1-eth0"));
+      writeFileSync(join(folder, "pods-2-eth0"), result("till", "10.0.0.1/24"));
+      assert.deepEqual(await asked.promise, ["till"]);
+    } finally {
+      watcher.close();
+    }
   });
 
   test("answers nobody before the folder was read for the first time", async () => {
