@@ -75,6 +75,16 @@ test("every value that a template reads has a default in values.yaml", () => {
   assert.deepEqual(missing, ["agent-daemonset.yaml: $keepalive.PermitWithoutStream"]);
 });
 
+test("an agent has SYS_ADMIN only where it tests its interception itself", () => {
+  const added = [...textOf("agent-daemonset.yaml").matchAll(/^ +add: (.*)$/gm)].map(
+    ([, all]) => all,
+  );
+  assert.deepEqual(added, [
+    "[NET_ADMIN, NET_RAW]",
+    "[NET_ADMIN, NET_RAW{{ if $testsItself }}, SYS_ADMIN{{ end }}]",
+  ]);
+});
+
 test("every key of values.yaml is in the schema, which knows no others", () => {
   assert.deepEqual(unknownTo(schema, values, ""), []);
 });

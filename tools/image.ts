@@ -24,6 +24,7 @@ await run("strip", [join(FILES, "usr/local/bin/node")]);
 await copyInterception();
 await copy("/etc/ssl/certs/ca-certificates.crt", "etc/ssl/certs/ca-certificates.crt");
 await copyLauncher();
+await copyProbe();
 await writeAccounts();
 const archive = join(DIST, "image.tar");
 const digest = await writeDockerArchive({
@@ -70,6 +71,14 @@ async function copyInterception(): Promise<void> {
   await symlink("xtables-nft-multi", join(FILES, "usr/sbin/iptables"));
   const extensions = (await run("find", ["/usr/lib", "-type", "d", "-name", "xtables"])).trim();
   await cp(extensions, join(FILES, extensions), { recursive: true });
+}
+
+/** What the self-test of interception asks with. */
+async function copyProbe(): Promise<void> {
+  const program = join(DIST, "interception-probe");
+  const source = join(ROOT, "images/interception-probe.c");
+  await run("gcc", ["-Os", "-s", "-o", program, source]);
+  await copy(program, "usr/local/bin/interception-probe");
 }
 
 async function copyLauncher(): Promise<void> {

@@ -314,6 +314,23 @@ export const LOG_EVENTS = {
     message: "the kernel does not tell of removed rules",
     help: "`nft monitor` ended and is started again; until then rules are looked at every few seconds.",
   },
+  interception_proved: {
+    level: "info",
+    message: "the self-test of interception has passed",
+    help: "What was asked from a network namespace, as a pod asks, came to this agent. `duration` is in milliseconds.",
+  },
+  interception_unproved: {
+    level: "error",
+    message: "the self-test of interception has failed",
+    help:
+      "What a pod asks does not come to this agent, which is not ready until it does. The reason says what came of it at " +
+      "each address; look at --host, --host-interface and --port, and at what else is in `nft list ruleset`.",
+  },
+  interception_unprovable: {
+    level: "warn",
+    message: "the self-test of interception was skipped",
+    help: "It is not possible here; the reason says why. The agent becomes ready without it.",
+  },
   interception_removed: {
     level: "info",
     message: "interception rules were removed",

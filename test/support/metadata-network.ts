@@ -144,9 +144,12 @@ export class MetadataNetwork implements AsyncDisposable {
 
   /** The pods, by their addresses, that have asked the stand-in. */
   leaked(): readonly string[] {
-    return [...new Set(this.#standIn.lines)].filter((from) =>
-      /^(?:10\.(?:244|8)\.|fd44:|fd08:)/.test(from),
-    );
+    return this.askers().filter((from) => /^(?:10\.(?:244|8)\.|fd44:|fd08:)/.test(from));
+  }
+
+  /** Everybody who has asked the stand-in. */
+  askers(): readonly string[] {
+    return [...new Set(this.#standIn.lines)].filter((line) => line !== "listening");
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -16,7 +16,8 @@ async function runOnce({ interception, ...asked }: Asked) {
   const rules: string[] = [];
   const said: LogEventName[] = [];
   const resources = new AsyncDisposableStack();
-  const settings = { ...asked, interception, host: "10.0.0.1", hostInterface: "cali+", port: 8181 };
+  const asSet = { ...asked, interception, interceptionSelfTest: false };
+  const settings = { ...asSet, host: "10.0.0.1", hostInterface: "cali+", port: 8181 };
   const { tasks } = await intercept(
     {
       settings: { ...settings, interceptContainerEndpoint: true },

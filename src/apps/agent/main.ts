@@ -113,7 +113,8 @@ async function serve(
     metrics.set("rolecall_feed_in_sync", {}, isInSync() ? 1 : 0);
   });
   const health = (): Health => {
-    const reason = unreadiness() ?? (isOpen ? undefined : "the port is not open yet");
+    const unopened = isOpen ? undefined : "the port is not open yet";
+    const reason = unreadiness() ?? unopened ?? interception.unreadiness();
     return {
       live: true,
       ready: reason === undefined,
@@ -140,34 +141,36 @@ async function serve(
         port: settings.port,
         clock,
         observe: report.refused,
-        handler: endpoints({
-          container: containerEndpoint({
-            table,
-            pods,
-            tokens: new PodTokens({
-              clock,
-              node: settings.nodeName,
-              keys: () => pods.tokenKeys,
-              importKey: jwkVerifier,
-              digest: (text) => hash("sha256", text, "base64"),
+        handler: interception.hearing(
+          endpoints({
+            container: containerEndpoint({
+              table,
+              pods,
+              tokens: new PodTokens({
+                clock,
+                node: settings.nodeName,
+                keys: () => pods.tokenKeys,
+                importKey: jwkVerifier,
+                digest: (text) => hash("sha256", text, "base64"),
+              }),
+              observe: report.containerAnswered,
             }),
-            observe: report.containerAnswered,
+            metadata: metadataEndpoint({
+              table,
+              podAt: (address) => table.known(address),
+              tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
+              upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
+              allow: await compileSetting(settings.allowRouteRegexp),
+              allowSource: settings.allowRouteRegexp,
+              requireImdsv2: settings.requireImdsv2,
+              kiamCompatible: settings.kiamCompatibleAnswers,
+              allowIpQuery: settings.allowIpQuery,
+              serverHealth: (stop) => servers.health(stop),
+              clock,
+              observe: report.answered,
+            }),
           }),
-          metadata: metadataEndpoint({
-            table,
-            podAt: (address) => table.known(address),
-            tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
-            upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
-            allow: await compileSetting(settings.allowRouteRegexp),
-            allowSource: settings.allowRouteRegexp,
-            requireImdsv2: settings.requireImdsv2,
-            kiamCompatible: settings.kiamCompatibleAnswers,
-            allowIpQuery: settings.allowIpQuery,
-            serverHealth: (stop) => servers.health(stop),
-            clock,
-            observe: report.answered,
-          }),
-        }),
+        ),
       }),
     );
     resources.defer(() => handOver({ endpoint, listeners: listeningSockets }));

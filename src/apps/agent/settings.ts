@@ -64,6 +64,13 @@ export const AGENT_SETTINGS = {
       "pod may come too early.",
   },
   ...INTERCEPTION_SETTINGS,
+  "interception-self-test": {
+    kind: "boolean",
+    section: "Interception",
+    help:
+      "Before it is ready, have this agent ask at the intercepted addresses as a pod would, from a network namespace of " +
+      "its own. Needs the capabilities SYS_ADMIN and NET_ADMIN; without them it is skipped, and the log says so.",
+  },
   "iptables-remove": {
     kind: "boolean",
     section: "Interception",

@@ -25,5 +25,14 @@ export function reportInterception(log: Log, event: InterceptionEvent): void {
     case "failed":
       log.say("interception_failed", { error: event.error });
       break;
+    case "proved":
+      log.say("interception_proved", { duration: Math.round(event.ms) });
+      break;
+    case "unproved":
+      log.say("interception_unproved", { reason: event.found.join(", ") });
+      break;
+    case "unprovable":
+      log.say("interception_unprovable", { reason: event.reason });
+      break;
   }
 }

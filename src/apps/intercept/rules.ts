@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import type { Clock } from "#core/clock.ts";
 import type { Execute } from "#edges/linux/execute.ts";
 import { interceptedEndpoints } from "#edges/linux/intercepted-addresses.ts";
@@ -14,6 +15,13 @@ export interface RulesOptions {
   readonly exec?: Execute | undefined;
 }
 
+/** What the rules that the settings ask for bring to the agent: at which addresses, and from where. */
+export interface Intercepted {
+  readonly addresses: readonly string[];
+  /** Every interface when absent. */
+  readonly hostInterface: string | undefined;
+}
+
 /** Kiam's default. */
 const KIAM_INTERFACE = "docker0";
 
@@ -25,7 +33,7 @@ const KIAM_INTERFACE = "docker0";
 export function rulesFor(options: RulesOptions): InterceptionRules | undefined {
   const { settings, clock, observe, exec } = options;
   const { host: hostIp, port } = settings;
-  switch (settings.interception ?? (settings.iptables ? "iptables" : "none")) {
+  switch (wayOf(settings)) {
     case "none":
       return undefined;
     case "iptables": {
@@ -39,4 +47,31 @@ export function rulesFor(options: RulesOptions): InterceptionRules | undefined {
       return fenced(nftRules({ target, observe, exec }), endpoints, exec);
     }
   }
+}
+
+/**
+ * What a pod can be sure of with these settings: of the family that is not the node's own only with nft,
+ * and only what comes in at an interface with an address of it, which IPv4 does not give to each.
+ */
+export function interceptedBy(settings: InterceptionSettings): Intercepted | undefined {
+  const { host, hostInterface, interceptContainerEndpoint } = settings;
+  switch (wayOf(settings)) {
+    case "none":
+      return undefined;
+    case "iptables":
+      return {
+        addresses: interceptedEndpoints(false).map(({ ip }) => ip),
+        hostInterface: hostInterface ?? KIAM_INTERFACE,
+      };
+    case "nft": {
+      const endpoints = interceptedEndpoints(interceptContainerEndpoint);
+      const ip6 = endpoints.map((endpoint) => endpoint.ip6);
+      const ip = isIPv6(host) ? [] : endpoints.map((endpoint) => endpoint.ip);
+      return { addresses: [...ip, ...ip6], hostInterface };
+    }
+  }
+}
+
+function wayOf({ interception, iptables }: InterceptionSettings): "iptables" | "nft" | "none" {
+  return interception ?? (iptables ? "iptables" : "none");
 }

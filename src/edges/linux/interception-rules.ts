@@ -10,7 +10,13 @@ export type InterceptionEvent =
   | { readonly type: "bridges_open"; readonly reason: string }
   /** The kernel doesn't tell of removals: they are found by looking only. */
   | { readonly type: "unwatched"; readonly reason: string }
-  | { readonly type: "failed"; readonly error: AppError };
+  | { readonly type: "failed"; readonly error: AppError }
+  /** What was asked as a pod asks came to this agent. `ms`: how long that took to find out. */
+  | { readonly type: "proved"; readonly ms: number }
+  /** It did not; `found` says what came of it instead, for each address. */
+  | { readonly type: "unproved"; readonly found: readonly string[] }
+  /** Nothing can be asked so here. */
+  | { readonly type: "unprovable"; readonly reason: string };
 
 /**
  * The rules that bring pods' requests to the agent, made with one program. Each function throws
