@@ -6,3 +6,9 @@ export interface TokenKeys {
   /** JSON Web Keys (RFC 7517) as JSON, each with its `kid`. */
   readonly keys: readonly string[];
 }
+
+/**
+ * How many keys are handed on and believed: an API server has one to three, its own and the ones before and after a
+ * rotation. They travel in one message, which has a bound.
+ */
+export const TOKEN_KEYS_MAX = 32;

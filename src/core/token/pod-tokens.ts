@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
-import type { TokenKeys } from "../feed/token-keys.ts";
+import { TOKEN_KEYS_MAX, type TokenKeys } from "../feed/token-keys.ts";
 import { expired, hasExpired, invalid, readPodClaims, type PodToken } from "./pod-claims.ts";
 import { parseSignedToken } from "./signed-token.ts";
 import { fits, readTokenKey, type TokenAlgorithm, type TokenKey } from "./token-key.ts";
@@ -33,8 +33,6 @@ interface ReadyKey {
 
 /** A node has some hundred pods; each container may bring a token of its own, and each rotation one more. */
 const REMEMBERED_MAX = 1_024;
-/** An API server has one to three keys: its own, and the ones before and after a rotation. */
-const KEYS_MAX = 32;
 
 /**
  * Verifies the projected service account tokens of the node's pods, without asking anybody.
@@ -115,7 +113,7 @@ export class PodTokens {
     this.#keysText = text;
     this.#remembered.clear();
     this.#byId = new Map(
-      keys.keys.slice(0, KEYS_MAX).flatMap((text): [string, ReadyKey][] => {
+      keys.keys.slice(0, TOKEN_KEYS_MAX).flatMap((text): [string, ReadyKey][] => {
         const key = readTokenKey(text);
         const verify = key && this.#options.importKey(key);
         return key === undefined || verify === undefined ? [] : [[key.kid, { key, verify }]];

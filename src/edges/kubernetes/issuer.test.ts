@@ -34,6 +34,12 @@ describe("readIssuer", { timeout: 20_000 }, () => {
     assert.deepEqual(world.api.asked, ["/.well-known/openid-configuration", "/openid/v1/jwks"]);
   });
 
+  test("hands on no more keys than agents believe, since they travel in one message", async () => {
+    await using world = await setUp();
+    world.api.signingKeys = Array.from({ length: 40 }, () => signingKey("ES256"));
+    assert.equal((await world.read()).keys.length, 32);
+  });
+
   test("says which role is missing when RBAC forbids it", async () => {
     await using world = await setUp();
     world.api.failNext({ status: 403 });

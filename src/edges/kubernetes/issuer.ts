@@ -1,5 +1,6 @@
 import { AppError } from "#core/errors.ts";
 import { asList, asRecord, asText } from "#core/json.ts";
+import { TOKEN_KEYS_MAX } from "#core/feed/token-keys.ts";
 import type { TokenIssuer } from "#core/token/follow-issuer.ts";
 import { readTokenKey } from "#core/token/token-key.ts";
 import { readAll } from "./decoder.ts";
@@ -25,7 +26,8 @@ export async function readIssuer(
   const issuer = asText(asRecord(await read(connection, DISCOVERY, signal))["issuer"]);
   const keys = asList(asRecord(await read(connection, KEY_SET, signal))["keys"])
     .map((key) => JSON.stringify(key))
-    .filter((key) => readTokenKey(key) !== undefined);
+    .filter((key) => readTokenKey(key) !== undefined)
+    .slice(0, TOKEN_KEYS_MAX);
   if (issuer === "" || keys.length === 0) {
     throw new AppError(
       "kubernetes_unavailable",
