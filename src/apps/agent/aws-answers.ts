@@ -6,6 +6,7 @@ import {
   infoAnswer,
   textAnswer,
 } from "#core/imds/answers.ts";
+import type { KnownPod } from "#core/feed/node-table.ts";
 import { isNeverAllowed } from "#core/imds/deny-list.ts";
 import { parsePath, queryValue, type Route, routeOf } from "#core/imds/path.ts";
 import { httpStatus } from "#edges/http/status.ts";
@@ -41,7 +42,9 @@ export async function answerAsAws(
     return { answer, handler: undefined, path };
   }
   if (route.to === "health") return health(path, parsed.query, request, parts);
-  const given = await ifWelcome(request, parts, true, () => answerPod(route, path, request, parts));
+  const given = await ifWelcome(request, parts, true, (pod) =>
+    answerPod(route, path, pod, request, parts),
+  );
   return given ?? { answer: textAnswer(401, ""), handler: undefined, path };
 }
 
@@ -49,6 +52,7 @@ export async function answerAsAws(
 function answerPod(
   route: Route,
   path: string,
+  pod: KnownPod,
   request: MetadataRequest,
   parts: EndpointParts,
 ): Promise<Answered> {
@@ -58,7 +62,7 @@ function answerPod(
         textAnswer(200, await parts.table.listedRole(request.address, request.signal)),
       );
     case "credentials":
-      return guard("credentials", path, parts, () => giveCredentials(route, request, parts));
+      return guard("credentials", path, parts, () => giveCredentials(route, pod, request, parts));
     case "iam-info":
       return guard("roleName", path, parts, () => giveInfo(request, parts));
     default:
@@ -68,10 +72,11 @@ function answerPod(
 
 async function giveCredentials(
   { role, isExtended }: { readonly role: string; readonly isExtended: boolean },
+  pod: KnownPod,
   { address, signal }: MetadataRequest,
   { table, podAt }: EndpointParts,
 ): Promise<MetadataAnswer> {
-  const credentials = await table.credentials(address, role, signal);
+  const credentials = await table.credentials(address, role, signal, pod);
   return credentialsAnswer(credentials, isExtended ? (await podAt(address)).roleArn : undefined);
 }
 

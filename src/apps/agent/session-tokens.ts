@@ -38,11 +38,11 @@ export async function ifWelcome<T>(
   request: MetadataRequest,
   parts: EndpointParts,
   looksAtAll: boolean,
-  answer: () => Promise<T>,
+  answer: (pod: KnownPod) => Promise<T>,
 ): Promise<T | undefined> {
   const pod = await parts.podAt(request.address);
   if (!isWelcome(request, parts, pod, looksAtAll)) return undefined;
-  const given = await answer();
+  const given = await answer(pod);
   if (pod.requireImdsv2 !== undefined) return given;
   const now = await parts.podAt(request.address);
   return isWelcome(request, parts, now, looksAtAll) ? given : undefined;

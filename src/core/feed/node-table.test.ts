@@ -348,7 +348,7 @@ describe("NodeTable and what the node itself says", () => {
   });
 
   test("knows a pod and what its namespace asks, as far as is known", async () => {
-    const { put, table, world } = setUp();
+    const { put, table, world, pods } = setUp();
     const nobody = { uid: undefined, requireImdsv2: undefined, roleArn: undefined };
     assert.deepEqual(await table.known(ADDRESS), nobody);
     world.podUid = "uid-1";
@@ -358,14 +358,30 @@ describe("NodeTable and what the node itself says", () => {
       uid: "uid-1",
       requireImdsv2: true,
       roleArn: `${BASE_ARN}reader`,
+      fed: pods.byUid("uid-1"),
     });
     world.podUid = "uid-2";
     assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-2" });
     world.podUid = "uid-1";
     put({ grant: { outcome: "refused", code: "namespace_unknown", reason: "why" } });
-    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-1" });
+    const fed = pods.byUid("uid-1");
+    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-1", fed });
     world.disputed = new AppError("pod_ambiguous", "two records");
     assert.deepEqual(await table.known(ADDRESS), nobody);
+  });
+
+  test("does not look again for who has just been told of an address, but after a wait", async () => {
+    const { put, issue, table, world, clock, outcome } = setUp();
+    put();
+    const known = await table.known(ADDRESS);
+    world.disputed = new AppError("pod_ambiguous", "two records");
+    const waiting = outcome(table.credentials(ADDRESS, "reader", never, known));
+    await settle();
+    issue();
+    await clock.advance(400);
+    assert.equal(await waiting, "pod_ambiguous");
+    const { accessKeyId } = await table.credentials(ADDRESS, "reader", never, known);
+    assert.equal(accessKeyId, "ASIA1");
   });
 });
 

@@ -21,6 +21,8 @@ export interface KnownPod {
   readonly requireImdsv2: boolean | undefined;
   /** The role that it was granted; undefined without a grant, or where no feed names its ARN. */
   readonly roleArn: RoleArn | undefined;
+  /** The pod itself, where the feed tells of it and the node agrees. */
+  readonly fed?: FedPod;
 }
 
 /** What a pod is given. */
@@ -45,6 +47,9 @@ export interface NodeTableOptions {
   readonly clock: Clock;
   readonly observe?: (source: AnswerSource) => void;
 }
+
+/** Asks a server, or what stands in for it. */
+type Ask<T> = (from: PodAnswers, podUid: string | undefined, signal: AbortSignal) => Promise<T>;
 
 /** Kubernetes may be telling of the pod, its address or its namespace just now: how long that is waited for. */
 const HOLD_MS = 400;
@@ -127,13 +132,19 @@ export class NodeTable {
   /**
    * Credentials of `role` for the pod at an address. They are alive when they are returned.
    *
+   * @param known what `known` has just said of the address, for a request that has asked it already
    * @throws {AppError} why there are none; one that is retryable where that may pass.
    */
-  credentials(address: string, role: string, signal: AbortSignal): Promise<Credentials> {
+  credentials(
+    address: string,
+    role: string,
+    signal: AbortSignal,
+    known?: KnownPod,
+  ): Promise<Credentials> {
     const given = (pod: FedPod): Credentials => this.#credentialsOf(pod, role);
-    return this.#answer(address, signal, `credentials ${role}`, given, (ask, podUid, within) =>
-      ask.credentials(address, role, within, podUid),
-    );
+    const ask: Ask<Credentials> = (from, podUid, within) =>
+      from.credentials(address, role, within, podUid);
+    return this.#answer(address, signal, `credentials ${role}`, given, ask, known?.fed);
   }
 
   /**
@@ -152,10 +163,11 @@ export class NodeTable {
   /** What is known of the pod at an address now. Waits for nothing and never throws. */
   async known(address: string): Promise<KnownPod> {
     try {
-      const { uid, requireImdsv2, grant } = await this.#podAt(address);
+      const fed = await this.#podAt(address);
+      const { uid, requireImdsv2, grant } = fed;
       const roleArn = grant.outcome === "granted" ? grant.roleArn : undefined;
       const isDecided = grant.outcome !== "refused" || grant.code !== "namespace_unknown";
-      return { uid, requireImdsv2: isDecided ? requireImdsv2 : undefined, roleArn };
+      return { uid, requireImdsv2: isDecided ? requireImdsv2 : undefined, roleArn, fed };
     } catch {
       const uid = await this.#recordedAt(address).catch(() => undefined);
       return { uid, requireImdsv2: undefined, roleArn: undefined };
@@ -168,7 +180,8 @@ export class NodeTable {
     signal: AbortSignal,
     what: string,
     read: (pod: FedPod) => T,
-    ask: (from: PodAnswers, podUid: string | undefined, signal: AbortSignal) => Promise<T>,
+    ask: Ask<T>,
+    known?: FedPod,
   ): Promise<T> {
     const { pods, isInSync, places, asked, server, observe } = this.#options;
     if (pods.position === undefined) {
@@ -176,12 +189,15 @@ export class NodeTable {
       asked.leaveTo(local);
       return ask(asked, local.record?.podUid, signal);
     }
+    // Only at once: after a wait the address may be another pod's.
+    let first = known;
+    const readNow = async (): Promise<T> => {
+      const pod = first ?? (await this.#podAt(address));
+      first = undefined;
+      return read(pod);
+    };
     try {
-      const answer = await this.#waiting.firstAnswer(
-        address,
-        async () => read(await this.#podAt(address)),
-        signal,
-      );
+      const answer = await this.#waiting.firstAnswer(address, readNow, signal);
       observe?.(isInSync() ? "memory" : "held");
       return answer;
     } catch (error) {

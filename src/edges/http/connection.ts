@@ -45,6 +45,7 @@ export class Connection {
   #secondsInPhase = 0;
   #isResting = false;
   #hasSpoken = false;
+  #isAnswering = false;
   #refused: RequestHead | undefined;
   /** Bytes of the reader that are counted. */
   #held = 0;
@@ -112,7 +113,8 @@ export class Connection {
   }
 
   #closed(): void {
-    this.#presence.leave();
+    // Telling costs as much as a short answer, and who was answered before does not listen any more.
+    if (this.#isAnswering) this.#presence.leave();
     this.#client.hold(-this.#held);
     this.#held = 0;
   }
@@ -183,7 +185,9 @@ export class Connection {
       return;
     }
     this.#enter("answer");
+    this.#isAnswering = true;
     const finish = (later: HttpAnswer): void => {
+      this.#isAnswering = false;
       this.#client.answered();
       if (this.#socket.destroyed) return;
       this.#send(head, later);
