@@ -45,7 +45,7 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
   afterEach(async () => {
     for (const agent of agents) await agent[Symbol.asyncDispose]();
     agents = [];
-    for (const name of ["nft", "ip"]) await restore(name);
+    for (const name of ["nft", "ip", "iptables"]) await restore(name);
     const left = state()
       .split("\n")
       .filter((line) => line.includes("rlc"));
@@ -144,6 +144,13 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
     const agent = start(["--interception=nft"]);
     await says(agent, /169\.254\.169\.254: an answer, but not by this agent/);
     await other[Symbol.asyncDispose]();
+  });
+
+  test("fails when no rule is there at all, and nothing of it leaves the node", async () => {
+    network.node.run("iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE");
+    await replace("iptables", "exit 0");
+    const agent = start(["--iptables", "--host-interface=cali+"]);
+    await says(agent, /self-test of interception has failed/);
   });
 
   test("passes beside another agent at the same port", async () => {
