@@ -23,7 +23,6 @@ const CLOSED_PATHS = [
   "/latest/meta-data/placement/../iam/security-credentials/node-role",
   "/latest/meta-data/placement%2f..%2fiam/security-credentials/node-role",
   "/latest/META-DATA/IAM/security-credentials/node-role",
-  "/latest/meta-data/iam/info",
   "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance",
   "/latest/user-data",
   "/latest/user%2ddata",
@@ -66,6 +65,9 @@ export const refusals: Scenario = (world) => {
       for (const path of CLOSED_PATHS) {
         assert.equal((await pod.get(AT + path)).status, 404, path);
       }
+      // The one that the node has too is answered with the pod's own.
+      const { body: info } = await pod.get(`${AT}/latest/meta-data/iam/info`);
+      assert.match(info, /"InstanceProfileArn":"arn:aws:iam::\d+:instance-profile\/curious"/);
       assert.deepEqual(metadata.requests.slice(before), []);
       const region = "/latest/meta-data/placement/region";
       assert.equal((await pod.get(AT + region)).body, `of the node: ${region}`);
