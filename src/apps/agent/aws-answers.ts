@@ -8,7 +8,8 @@ import {
 } from "#core/imds/answers.ts";
 import type { KnownPod } from "#core/feed/node-table.ts";
 import { isNeverAllowed } from "#core/imds/deny-list.ts";
-import { parsePath, queryValue, type Route, routeOf } from "#core/imds/path.ts";
+import { queryValue, type Route } from "#core/imds/path.ts";
+import { readTarget } from "#core/imds/target.ts";
 import { httpStatus } from "#edges/http/status.ts";
 import { answerToken, ifWelcome } from "./session-tokens.ts";
 import type { EndpointParts, HandlerLabel, MetadataRequest } from "./metadata-request.ts";
@@ -27,12 +28,11 @@ export async function answerAsAws(
   request: MetadataRequest,
   parts: EndpointParts,
 ): Promise<Answered> {
-  const parsed = parsePath(request.target);
-  if (!parsed.ok) {
+  const target = readTarget(request.target);
+  if (!target.ok) {
     return { answer: textAnswer(404, ""), handler: "proxy", path: "", isBlocked: true };
   }
-  const { path } = parsed;
-  const route = routeOf(path);
+  const { path, query, route } = target;
   if (route.to === "ping") return { answer: textAnswer(200, "pong"), handler: undefined, path };
   if (route.to === "token") {
     return { answer: await answerToken(request, parts), handler: undefined, path };
@@ -41,7 +41,7 @@ export async function answerAsAws(
     const answer = textAnswer(405, "", { Allow: "GET, HEAD" });
     return { answer, handler: undefined, path };
   }
-  if (route.to === "health") return health(path, parsed.query, request, parts);
+  if (route.to === "health") return health(path, query, request, parts);
   const given = await ifWelcome(request, parts, true, (pod) =>
     answerPod(route, path, pod, request, parts),
   );
