@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "is-alive") == 0) return probe(argv[2], 30, "");
 
   /* Young objects die at once here; a small nursery keeps the process small under load. */
-  char *before[] = {"node", "--max-semi-space-size=4", "/opt/rolecall/rolecall.cjs"};
+  char *before[] = {"node", "--max-semi-space-size=2", "/opt/rolecall/rolecall.cjs"};
   const int count = sizeof before / sizeof before[0];
   char **all = calloc(count + argc + 1, sizeof *all);
   if (all == NULL) return 1;

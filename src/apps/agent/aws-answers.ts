@@ -59,7 +59,7 @@ function answerPod(
   switch (route.to) {
     case "role-list":
       return guard("roleName", path, parts, async () =>
-        textAnswer(200, await parts.table.listedRole(request.address, request.signal)),
+        textAnswer(200, await parts.table.listedRole(request.address, request)),
       );
     case "credentials":
       return guard("credentials", path, parts, () => giveCredentials(route, pod, request, parts));
@@ -73,20 +73,22 @@ function answerPod(
 async function giveCredentials(
   { role, isExtended }: { readonly role: string; readonly isExtended: boolean },
   pod: KnownPod,
-  { address, signal }: MetadataRequest,
+  request: MetadataRequest,
   { table, podAt }: EndpointParts,
 ): Promise<MetadataAnswer> {
-  const credentials = await table.credentials(address, role, signal, pod);
+  const { address } = request;
+  const credentials = await table.credentials(address, role, request, pod);
   return credentialsAnswer(credentials, isExtended ? (await podAt(address)).roleArn : undefined);
 }
 
 /** Only of a role whose credentials may be had, and never of the node's. */
 async function giveInfo(
-  { address, signal }: MetadataRequest,
+  request: MetadataRequest,
   { table, podAt }: EndpointParts,
 ): Promise<MetadataAnswer> {
-  const role = await table.role(address, signal);
-  const credentials = await table.credentials(address, role, signal);
+  const { address } = request;
+  const role = await table.role(address, request);
+  const credentials = await table.credentials(address, role, request);
   const { roleArn } = await podAt(address);
   return roleArn === undefined ? textAnswer(404, "") : infoAnswer(roleArn, credentials);
 }

@@ -68,7 +68,7 @@ async function answered(
     if (token === undefined) throw new AppError("token_invalid", "The request carries no token.");
     const uid = parts.tokens.podUid(token);
     pod = parts.pods.byUid(uid);
-    const given = await parts.table.credentialsOf(uid, request.signal);
+    const given = await parts.table.credentialsOf(uid, request);
     pod = given.pod;
     refuseAnothers(pod, address, parts.pods);
     return { answer: containerCredentials(given), pod };

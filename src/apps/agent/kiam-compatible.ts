@@ -77,14 +77,14 @@ async function answerPod(
         const answer = kiamError(500, `invalid URL escape ${JSON.stringify(bad)}`);
         return { answer, handler: "roleName", path };
       }
-      const ask = (): Promise<string> => parts.table.role(request.address, request.signal);
+      const ask = (): Promise<string> => parts.table.role(request.address, request);
       return answered("roleName", path, kiamRoleFailure, async () =>
         kiamText(200, await patiently(request, parts, isFinalForRole, ask)),
       );
     }
     case "credentials": {
       const ask = (): Promise<Credentials> =>
-        parts.table.credentials(request.address, route.role, request.signal);
+        parts.table.credentials(request.address, route.role, request);
       return answered("credentials", path, kiamCredentialsFailure, async () =>
         kiamCredentials(await patiently(request, parts, isFinal, ask)),
       );

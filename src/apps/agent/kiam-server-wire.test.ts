@@ -30,7 +30,7 @@ type Answer = { readonly message: string } | { readonly text: string };
 describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () => {
   let world: Awaited<ReturnType<typeof rpcWorld>>;
   let way: ReturnType<typeof wayOfData>;
-  const never = new AbortController().signal;
+  const never = new AbortController();
   const feed = new Events<FollowerEvent>();
   /** By method: what the server says next. */
   const answers = new Map<string, Answer>();

@@ -8,7 +8,7 @@ import { type AnswerSource, NodeTable } from "./node-table.ts";
 import { PodTable } from "./pod-table.ts";
 
 const READER = granted("reader", 1);
-const never = new AbortController().signal;
+const never = new AbortController();
 
 function setUp() {
   const clock = new FakeClock();
@@ -139,7 +139,7 @@ describe("NodeTable, asked by a UID,", () => {
   test("a client that leaves stops waiting, and takes nothing from those who stay", async () => {
     const { node, feed, issued, keyOf } = setUp();
     const left = new AbortController();
-    const leaving = assert.rejects(node.credentialsOf("uid-1", left.signal), /gone/);
+    const leaving = assert.rejects(node.credentialsOf("uid-1", left), /gone/);
     const staying = keyOf("uid-1");
     left.abort(new Error("gone"));
     await leaving;

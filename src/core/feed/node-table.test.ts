@@ -14,7 +14,7 @@ import { PodTable } from "./pod-table.ts";
 
 const HOUR = 3_600_000;
 const ADDRESS = "10.0.0.1";
-const never = new AbortController().signal;
+const never = new AbortController();
 
 /** A server that answers every question with its name. */
 function answering(name: string, asked: string[]) {

@@ -11,7 +11,7 @@ import { Flights } from "./flights.ts";
 import type { Places } from "./places.ts";
 import type { PodAnswers } from "./pod-answers.ts";
 import type { PodTable } from "./pod-table.ts";
-import { WaitingRoom } from "./waiting-room.ts";
+import { type Waiter, WaitingRoom } from "./waiting-room.ts";
 
 /** What the agent knows of the pod at an address without asking anybody. */
 export interface KnownPod {
@@ -98,8 +98,8 @@ export class NodeTable {
    *
    * @throws {AppError} why there is none; one that is retryable where that may pass.
    */
-  role(address: string, signal: AbortSignal): Promise<string> {
-    return this.#answer(address, signal, "role", roleOf, (ask, podUid, within) =>
+  role(address: string, waiter: Waiter): Promise<string> {
+    return this.#answer(address, waiter, "role", roleOf, (ask, podUid, within) =>
       ask.role(address, within, podUid),
     );
   }
@@ -110,13 +110,13 @@ export class NodeTable {
    *
    * @throws {AppError} as `credentials`
    */
-  async listedRole(address: string, signal: AbortSignal): Promise<string> {
+  async listedRole(address: string, waiter: Waiter): Promise<string> {
     const listed = (pod: FedPod): string => {
       const role = roleOf(pod);
       if (pod.grant.outcome === "refused") throw new AppError(pod.grant.code, pod.grant.reason);
       return role;
     };
-    return this.#answer(address, signal, "listed", listed, async (ask, podUid, within) => {
+    return this.#answer(address, waiter, "listed", listed, async (ask, podUid, within) => {
       const role = await ask.role(address, within, podUid);
       try {
         await ask.credentials(address, role, within, podUid);
@@ -138,13 +138,13 @@ export class NodeTable {
   credentials(
     address: string,
     role: string,
-    signal: AbortSignal,
+    waiter: Waiter,
     known?: KnownPod,
   ): Promise<Credentials> {
     const given = (pod: FedPod): Credentials => this.#credentialsOf(pod, role);
     const ask: Ask<Credentials> = (from, podUid, within) =>
       from.credentials(address, role, within, podUid);
-    return this.#answer(address, signal, `credentials ${role}`, given, ask, known?.fed);
+    return this.#answer(address, waiter, `credentials ${role}`, given, ask, known?.fed);
   }
 
   /**
@@ -153,9 +153,9 @@ export class NodeTable {
    *
    * @throws {AppError} as `credentials`; `pod_not_found` for a pod that is gone, or not known after the wait.
    */
-  async credentialsOf(uid: string, signal: AbortSignal): Promise<GivenCredentials> {
+  async credentialsOf(uid: string, waiter: Waiter): Promise<GivenCredentials> {
     const { isInSync, observe } = this.#options;
-    const given = await this.#waiting.firstAnswer(uid, () => this.#givenTo(uid), signal);
+    const given = await this.#waiting.firstAnswer(uid, () => this.#givenTo(uid), waiter);
     observe?.(isInSync() ? "memory" : "held");
     return given;
   }
@@ -177,7 +177,7 @@ export class NodeTable {
   /** The way of one request: the node says whose the address is, the feed what its pod gets. */
   async #answer<T>(
     address: string,
-    signal: AbortSignal,
+    waiter: Waiter,
     what: string,
     read: (pod: FedPod) => T,
     ask: Ask<T>,
@@ -187,7 +187,7 @@ export class NodeTable {
     if (pods.position === undefined) {
       const local = await places.ownerOf(address);
       asked.leaveTo(local);
-      return ask(asked, local.record?.podUid, signal);
+      return ask(asked, local.record?.podUid, waiter.signal);
     }
     // Only at once: after a wait the address may be another pod's.
     let first = known;
@@ -197,7 +197,7 @@ export class NodeTable {
       return read(pod);
     };
     try {
-      const answer = await this.#waiting.firstAnswer(address, readNow, signal);
+      const answer = await this.#waiting.firstAnswer(address, readNow, waiter);
       observe?.(isInSync() ? "memory" : "held");
       return answer;
     } catch (error) {
@@ -207,7 +207,9 @@ export class NodeTable {
       if (podUid === undefined) throw error;
       const key = `${address} ${podUid} ${what}`;
       observe?.("server");
-      return this.#flights.join(address, key, signal, (within) => ask(server, podUid, within));
+      return this.#flights.join(address, key, waiter.signal, (within) =>
+        ask(server, podUid, within),
+      );
     }
   }
 

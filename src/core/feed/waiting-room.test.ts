@@ -4,7 +4,7 @@ import { AppError, type ErrorCode } from "#core/errors.ts";
 import { FakeClock, settle } from "#test/fake-clock.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
-const never = new AbortController().signal;
+const never = new AbortController();
 
 function setUp() {
   const clock = new FakeClock();
@@ -29,7 +29,7 @@ function setUp() {
     for (const listener of listeners) listener();
     await settle();
   };
-  const wait = (owner = "a", signal = never) => room.firstAnswer(owner, read, signal);
+  const wait = (owner = "a", waiter = never) => room.firstAnswer(owner, read, waiter);
   return { clock, world, wait, tell, listeners };
 }
 
@@ -103,7 +103,7 @@ describe("WaitingRoom", () => {
   test("is left when the caller goes", async () => {
     const { wait, clock, listeners } = setUp();
     const leave = new AbortController();
-    const waiting = wait("a", leave.signal);
+    const waiting = wait("a", leave);
     await settle();
     leave.abort(new Error("gone"));
     await assert.rejects(waiting, { message: "gone" });

@@ -11,6 +11,11 @@ export interface WaitingRoomOptions {
   readonly allMax: number;
 }
 
+/** Somebody who may stop waiting. The signal is asked for only when it comes to that: making one is dear. */
+export interface Waiter {
+  readonly signal: AbortSignal;
+}
+
 /** Lets requests wait for news that may answer them: few for each owner, not too many in all, none for long. */
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
@@ -25,15 +30,15 @@ export class WaitingRoom {
    * The first answer of `read`, which is asked at once and then at each piece of news.
    *
    * @throws {AppError} the last failure of `read` once it is final or the patience with it is over;
-   *   `overloaded` when too many wait; the signal's reason.
+   *   `overloaded` when too many wait; the reason of the waiter's signal.
    */
-  async firstAnswer<T>(owner: string, read: () => T | Promise<T>, signal: AbortSignal): Promise<T> {
+  async firstAnswer<T>(owner: string, read: () => T | Promise<T>, waiter: Waiter): Promise<T> {
     try {
       return await read();
     } catch (error) {
       if (this.#patienceWith(error) === 0) throw error;
     }
-    return this.#wait(owner, read, signal);
+    return this.#wait(owner, read, waiter.signal);
   }
 
   async #wait<T>(owner: string, read: () => T | Promise<T>, signal: AbortSignal): Promise<T> {
