@@ -237,3 +237,19 @@ describe("the request reader", { timeout: 60_000 }, () => {
     );
   });
 });
+
+test("a head that is the last one but for a byte is another one", () => {
+  const heads = ["/a", "/b", "/b", "/a"].map((target) => `GET ${target} HTTP/1.1\r\nHost: a\r\n`);
+  const ends = ["X: 1", "X: 1", "X: 2", "X: 2"];
+  const { seen } = read(...heads.map((head, at) => `${head}${ends[at]}\r\n\r\n`));
+
+  assert.deepEqual(
+    seen.map(([, target, headers]) => [target, headers["x"]]),
+    [
+      ["/a", "1"],
+      ["/b", "1"],
+      ["/b", "2"],
+      ["/a", "2"],
+    ],
+  );
+});
