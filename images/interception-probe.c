@@ -3,7 +3,7 @@
  * ADDRESS/PATH...` says `in` once it is inside, has `ip -batch` do there what comes on standard input, and
  * then says for each argument the status line of the answer, or why there was none.
  *
- * A program of its own, because Node can't enter a namespace and costs fifty times as much to start.
+ * A program of its own, because Node can't enter a namespace.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -9,11 +9,11 @@ const APPENDING = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK
 /**
  * Lines to a pipe or file, without ever waiting for whoever reads it: what does not fit into the pipe (64 KiB
  * on Linux) is left out. Whoever collects a container's log may stand still for seconds while the node's disk
- * is busy, and Node's own standard error would hold the whole process until it goes on.
+ * is busy. Node's own standard error would queue in memory without a bound meanwhile, and lose the queue at an exit.
  *
  * What was taken is written when this returns, so that the last line before an exit is not lost.
  *
- * @param path standard error when absent; where it is no pipe and no file, Node's own is used, which waits
+ * @param path standard error when absent; where it is no pipe and no file, Node's own is used, which queues
  */
 export function lineOutput(path: string = STANDARD_ERROR): WriteLine {
   const fd = open(path);
