@@ -241,3 +241,13 @@ export function protobuf(fields: Record<number, string>): Buffer {
     }),
   );
 }
+
+/** The bytes of a text, in hexadecimal digits. */
+export function hex(text: string): string {
+  return Buffer.from(text).toString("hex");
+}
+
+/** A string field as protobuf writes it, in hexadecimal digits: tag, length, bytes. */
+export function field(tag: string, text: string): string {
+  return `${tag}${text.length.toString(16).padStart(2, "0")}${hex(text)}`;
+}

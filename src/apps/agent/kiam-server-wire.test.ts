@@ -5,12 +5,8 @@ import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { FollowerEvent } from "#edges/rpc/rpc-event.ts";
 import { systemClock } from "#runtime/system-clock.ts";
-import { Events, rpcWorld } from "#test/rpc.ts";
+import { Events, field, hex, rpcWorld } from "#test/rpc.ts";
 import { wayOfData } from "./way-of-data.ts";
-
-const hex = (text: string): string => Buffer.from(text).toString("hex");
-const field = (tag: string, text: string): string =>
-  `${tag}${text.length.toString(16).padStart(2, "0")}${hex(text)}`;
 
 const ADDRESS = "10.0.0.1";
 const ASKS_ROLE = "0a08" + hex(ADDRESS);

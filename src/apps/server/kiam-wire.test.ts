@@ -8,14 +8,9 @@ import { compileRe2 } from "#runtime/re2-engine.ts";
 import { systemClock } from "#runtime/system-clock.ts";
 import { BASE_ARN } from "#test/fed-pod.ts";
 import { knownPod } from "#test/known-pod.ts";
-import { type RawAnswer, rawCall, rpcWorld } from "#test/rpc.ts";
+import { field, hex, type RawAnswer, rawCall, rpcWorld } from "#test/rpc.ts";
 import { kiamHandlers } from "./service.ts";
 import { wayOfData } from "./way-of-data.ts";
-
-const hex = (text: string): string => Buffer.from(text).toString("hex");
-/** A string field as protobuf writes it: tag, length, bytes. */
-const field = (tag: string, text: string): string =>
-  `${tag}${text.length.toString(16).padStart(2, "0")}${hex(text)}`;
 
 /** What Kiam's agents send (specification §3.1), and what its server answers. */
 const CALLS: readonly {
