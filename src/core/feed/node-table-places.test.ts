@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { AppError } from "#core/errors.ts";
+import { settle } from "#test/fake-clock.ts";
+import { BASE_ARN, fedPod, granted } from "#test/fed-pod.ts";
+import { ADDRESS, never, nodeTableWorld as setUp } from "#test/node-table.ts";
+
+describe("NodeTable and what the node itself says", () => {
+  test("gives a pod its role before Kubernetes knows its address", async () => {
+    const { put, issue, key, world } = setUp();
+    put({ addresses: [] });
+    issue();
+    world.podUid = "uid-1";
+    assert.equal(await key(), "ASIA1");
+  });
+
+  test("gives nothing of the former pod to the one that the node gave its address to", async () => {
+    const { put, issue, key, clock, world, outcome, asked, compared } = setUp();
+    put();
+    issue();
+    world.podUid = "uid-2";
+    const answer = outcome(key());
+    await clock.advance(400);
+    assert.equal(await answer, "pod_ambiguous");
+    assert.deepEqual(asked, []);
+    // The node's records are told of what the server says.
+    assert.equal(compared[0], "uid-1");
+  });
+
+  test("gives the next pod its own as soon as the former one is known to leave", async () => {
+    const { feed, put, issue, key, clock, world } = setUp();
+    put();
+    issue();
+    world.podUid = "uid-2";
+    const answer = key("writer");
+    await clock.advance(100);
+    put({ deleting: true });
+    feed({ type: "pod", pod: fedPod({ uid: "uid-2", addresses: [], ...granted("writer", 2) }) });
+    issue("ASIA2", 2);
+    assert.equal(await answer, "ASIA2");
+  });
+
+  test("believes neither in a dispute, and waits for it to settle", async () => {
+    const { put, issue, key, clock, world, outcome } = setUp();
+    put();
+    issue();
+    world.disputed = new AppError("pod_ambiguous", "two records");
+    const refused = outcome(key());
+    await clock.advance(400);
+    assert.equal(await refused, "pod_ambiguous");
+
+    const settled = key();
+    await clock.advance(100);
+    world.disputed = undefined;
+    issue();
+    assert.equal(await settled, "ASIA1");
+  });
+
+  test("does not believe a feed whose pod is no longer where it was", async () => {
+    const { put, issue, key, clock, world, outcome } = setUp();
+    put();
+    issue();
+    world.moved = new AppError("pod_ambiguous", "moved");
+    const answer = outcome(key());
+    await clock.advance(400);
+    assert.equal(await answer, "pod_ambiguous");
+  });
+
+  test("tells pods on the host network apart by no address", async () => {
+    const { put, key, outcome } = setUp();
+    put({ hostNetwork: true });
+    assert.equal(await outcome(key()), "host_network");
+  });
+
+  test("knows a pod and what its namespace asks, as far as is known", async () => {
+    const { put, table, world, pods } = setUp();
+    const nobody = { uid: undefined, requireImdsv2: undefined, roleArn: undefined };
+    assert.deepEqual(await table.known(ADDRESS), nobody);
+    world.podUid = "uid-1";
+    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-1" });
+    put({ requireImdsv2: true });
+    assert.deepEqual(await table.known(ADDRESS), {
+      uid: "uid-1",
+      requireImdsv2: true,
+      roleArn: `${BASE_ARN}reader`,
+      fed: pods.byUid("uid-1"),
+    });
+    world.podUid = "uid-2";
+    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-2" });
+    world.podUid = "uid-1";
+    put({ grant: { outcome: "refused", code: "namespace_unknown", reason: "why" } });
+    const fed = pods.byUid("uid-1");
+    assert.deepEqual(await table.known(ADDRESS), { ...nobody, uid: "uid-1", fed });
+    world.disputed = new AppError("pod_ambiguous", "two records");
+    assert.deepEqual(await table.known(ADDRESS), nobody);
+  });
+
+  test("does not look again for who has just been told of an address, but after a wait", async () => {
+    const { put, issue, table, world, clock, outcome } = setUp();
+    put();
+    const known = await table.known(ADDRESS);
+    world.disputed = new AppError("pod_ambiguous", "two records");
+    const waiting = outcome(table.credentials(ADDRESS, "reader", never, known));
+    await settle();
+    issue();
+    await clock.advance(400);
+    assert.equal(await waiting, "pod_ambiguous");
+    const { accessKeyId } = await table.credentials(ADDRESS, "reader", never, known);
+    assert.equal(accessKeyId, "ASIA1");
+  });
+});
