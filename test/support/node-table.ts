@@ -57,6 +57,8 @@ export function nodeTableWorld({ isFed = true } = {}) {
     place: undefined as Place | undefined,
     /** Why the node does not believe the feed's word on a pod. */
     moved: undefined as AppError | undefined,
+    /** A look at the node takes until it settles. */
+    look: Promise.resolve(),
     isInSync: true,
   };
   const table = new NodeTable({
@@ -79,6 +81,7 @@ export function nodeTableWorld({ isFed = true } = {}) {
         if (record !== undefined) compared.push(...claims.map(({ uid }) => uid));
       },
       confirm: async () => {
+        await world.look;
         if (world.moved !== undefined) throw world.moved;
       },
     },

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { AppError } from "#core/errors.ts";
 import { settle } from "#test/fake-clock.ts";
-import { BASE_ARN, fedPod, granted } from "#test/fed-pod.ts";
-import { ADDRESS, never, nodeTableWorld as setUp } from "#test/node-table.ts";
+import { BASE_ARN, fedCredentials, fedPod, feed as feedTo, granted } from "#test/fed-pod.ts";
+import { ADDRESS, HOUR, never, nodeTableWorld as setUp } from "#test/node-table.ts";
+import type { FeedChange } from "./feed-messages.ts";
 
 describe("NodeTable and what the node itself says", () => {
   test("gives a pod its role before Kubernetes knows its address", async () => {
@@ -64,6 +65,49 @@ describe("NodeTable and what the node itself says", () => {
     const answer = outcome(key());
     await clock.advance(400);
     assert.equal(await answer, "pod_ambiguous");
+  });
+
+  test("gives nobody's by the same number when another server is followed while it looks at the node", async () => {
+    const { put, issue, key, pods, clock, world } = setUp();
+    put();
+    issue();
+    const looked = Promise.withResolvers<void>();
+    world.look = looked.promise;
+    const answer = key();
+    await settle();
+    const changes: FeedChange[] = [
+      { type: "snapshot" },
+      { type: "pod", pod: fedPod(granted("reader", 2)) },
+      { type: "pod", pod: fedPod({ uid: "uid-2", addresses: [], ...granted("writer", 1) }) },
+    ];
+    const own = fedCredentials("own", clock.now() + HOUR);
+    const others = fedCredentials("another's", clock.now() + HOUR);
+    feedTo(
+      pods,
+      [
+        ...changes,
+        { type: "session", id: 1, session: { outcome: "issued", credentials: others } },
+        { type: "session", id: 2, session: { outcome: "issued", credentials: own } },
+      ],
+      { epoch: "epoch-2" },
+    );
+    looked.resolve();
+    assert.equal(await answer, "own");
+  });
+
+  test("gives nothing that was taken away while it looks at the node", async () => {
+    const { put, issue, key, world, outcome } = setUp();
+    // It keeps the session alive.
+    put({ uid: "uid-2", addresses: [] });
+    put();
+    issue();
+    const looked = Promise.withResolvers<void>();
+    world.look = looked.promise;
+    const answer = outcome(key());
+    await settle();
+    put({ grant: { outcome: "refused", code: "namespace_forbids", reason: "why" } });
+    looked.resolve();
+    assert.equal(await answer, "namespace_forbids");
   });
 
   test("tells pods on the host network apart by no address", async () => {

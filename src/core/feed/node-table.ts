@@ -256,6 +256,14 @@ export class NodeTable {
 
   #granted(pod: FedPod): GivenCredentials {
     const { pods, clock } = this.#options;
+    // Who was read a moment ago, before a look at the node, may be granted something else since, and another
+    // server's process means another session by the same number.
+    if (pods.byUid(pod.uid) !== pod) {
+      throw new AppError(
+        "not_ready",
+        "The server has just said something new of the pod; try again.",
+      );
+    }
     const { grant } = pod;
     if (grant.outcome === "none") throw new AppError("no_role", "The pod names no role.");
     if (grant.outcome === "refused") throw new AppError(grant.code, grant.reason);
