@@ -248,6 +248,25 @@ describe("AskedTable", () => {
     await assert.rejects(table.role("10.0.0.1", never), AppError);
   });
 
+  test("shares no question with who was at the address before, though no record says whose it is", async () => {
+    const { table, server } = setUp();
+    const travel = Promise.withResolvers<void>();
+    server.travel = travel.promise;
+    table.isAt("10.0.0.1", 7);
+    const former = table.role("10.0.0.1", never);
+    await settle();
+
+    server.roles.set("10.0.0.1", "writer");
+    table.isAt("10.0.0.1", 8);
+    const next = [table.role("10.0.0.1", never), table.role("10.0.0.1", never)];
+    await settle();
+    travel.resolve();
+
+    assert.deepEqual([await former, ...(await Promise.all(next))], ["reader", "writer", "writer"]);
+    assert.equal(server.asked, 2);
+    assert.equal(await table.role("10.0.0.1", never), "writer");
+  });
+
   test("keeps nothing that was on its way to a former pod when the node gave its address to the next", async () => {
     for (const isSwept of [false, true]) {
       const { table, server, clock } = setUp();

@@ -152,7 +152,8 @@ export class AskedTable implements PodAnswers {
     const before = question.held();
     if (before !== undefined && question.isFresh()) return before;
 
-    const key = `${address} ${podUid ?? ""} ${question.key}`;
+    // Who is there now shares no question that was asked for who was there before.
+    const key = `${address} ${podUid ?? ""} ${this.#held.placeOf(address) ?? ""} ${question.key}`;
     const asking = this.#flights.join<T>(address, key, signal, (within) => question.ask(within));
     if (before !== undefined && this.#clock.now() - this.#awayAt < AWAY_MS) {
       // Confirmed in the background: a dead server must not cost every request its timeout.

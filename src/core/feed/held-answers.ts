@@ -58,6 +58,11 @@ export class HeldAnswers {
     return this.#takings;
   }
 
+  /** Where the address was when it was last told; undefined where the node could not tell. */
+  placeOf(address: string): string | undefined {
+    return this.#entries.get(address)?.place;
+  }
+
   /** A role is only worth repeating while it is fresh or credentials for it are still held. */
   role(address: string): string | undefined {
     const role = this.#entries.get(address)?.role;
