@@ -105,6 +105,14 @@ describe("PodTable", () => {
     assert.equal(table.session(1), undefined);
   });
 
+  test("keeps no session that no pod names, whether its pod comes first or last in the batch", () => {
+    const { table, keyOf } = setUp([issued(1, "early"), pod({ uid: "a", ...granted("r", 1) })]);
+    feed(table, [issued(2, "nobody's")]);
+    assert.deepEqual([keyOf(1), table.session(2)], ["early", undefined]);
+    feed(table, [issued(2, "early too"), pod({ uid: "b", addresses: [], ...granted("s", 2) })]);
+    assert.deepEqual([keyOf(1), keyOf(2)], ["early", "early too"]);
+  });
+
   test("takes no changes to what another server's process said", () => {
     const { table, keyOf } = setUp([pod({ uid: "a", ...granted("r", 1) }), issued(1, "own")]);
     const changes = [pod({ uid: "b", ...granted("s", 1) })];

@@ -84,7 +84,7 @@ export class PodTable {
     const moved = batch.isSnapshot ? this.#replace(batch) : this.#change(batch);
     this.#tokenKeys = batch.tokenKeys ?? this.#tokenKeys;
     this.#at = at;
-    if (batch.pods.size > 0) this.#forgetSessions();
+    if (batch.pods.size > 0 || batch.sessions.size > 0) this.#forgetSessions();
     this.#tell(moved);
   }
 
