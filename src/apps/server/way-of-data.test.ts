@@ -278,6 +278,23 @@ describe("a node feed", () => {
     assert.equal(later.types()[0], "snapshot");
   });
 
+  test("tells an agent everything that was away for longer than changes are remembered, however quiet its node", async () => {
+    const { agent, put, remove, clock } = setUp();
+    put({ uid: "a" });
+    await settle();
+    const { table, leave } = agent();
+    await settle();
+    leave();
+    await clock.advance(6 * 60_000);
+    remove("a");
+    put({ uid: "b" });
+
+    const again = agent({ table, held: table.position });
+    await settle();
+    assert.deepEqual([table.byUid("a"), table.byUid("b")?.uid], [undefined, "b"]);
+    assert.equal(again.types()[0], "snapshot");
+  });
+
   test("has no queue for an agent that does not read, which then starts over", async () => {
     const { feeds, put, events } = setUp();
     put({ uid: "a" });

@@ -6,13 +6,15 @@ export class ChangeLog<T> {
   readonly #entriesMax: number;
   #entries: T[] = [];
   /** The revision before the first entry. */
-  #floor = 0;
+  #floor: number;
 
-  constructor(entriesMax: number) {
+  /** @param floor the revision before the first change */
+  constructor(entriesMax: number, floor: number) {
     this.#entriesMax = entriesMax;
+    this.#floor = floor;
   }
 
-  /** The last change's; 0 before the first. */
+  /** The last change's. */
   get revision(): number {
     return this.#floor + this.#entries.length;
   }

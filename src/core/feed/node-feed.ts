@@ -34,6 +34,8 @@ export interface NodeFeedOptions {
   readonly facts: NodeFacts;
   /** Names the process; revisions mean nothing in another one. */
   readonly epoch: string;
+  /** Where revisions begin: beyond every one that a forgotten feed of the node has given. */
+  readonly firstRevision: number;
   readonly observe: (event: NodeFeedEvent) => void;
 }
 
@@ -48,18 +50,24 @@ const FOLLOWERS_MAX = 8;
  */
 export class NodeFeed {
   readonly #options: NodeFeedOptions;
-  readonly #log = new ChangeLog<FactChange>(CHANGES_MAX);
+  readonly #log: ChangeLog<FactChange>;
   /** What wakes each follower that waits. */
   readonly #followers = new Set<Follower>();
   #isDraining = false;
 
   constructor(options: NodeFeedOptions) {
     this.#options = options;
+    this.#log = new ChangeLog(CHANGES_MAX, options.firstRevision);
   }
 
   /** How many streams are open. */
   get followers(): number {
     return this.#followers.size;
+  }
+
+  /** The last change's. */
+  get revision(): number {
+    return this.#log.revision;
   }
 
   changed(change: FactChange): void {

@@ -39,6 +39,8 @@ interface Remembered {
 export class NodeFeeds {
   readonly #options: NodeFeedsOptions;
   readonly #nodes = new Map<string, Remembered>();
+  /** Beyond every revision of the feeds that were forgotten: whoever comes back with one is told everything. */
+  #firstRevision = 0;
 
   constructor(options: NodeFeedsOptions) {
     this.#options = options;
@@ -101,7 +103,10 @@ export class NodeFeeds {
   #beat(node: string, remembered: Remembered): void {
     const now = this.#options.clock.now();
     if (remembered.feed.followers > 0) remembered.followedAt = now;
-    else if (now - remembered.followedAt >= REMEMBER_MS) this.#nodes.delete(node);
+    else if (now - remembered.followedAt >= REMEMBER_MS) {
+      this.#firstRevision = Math.max(this.#firstRevision, remembered.feed.revision + 1);
+      this.#nodes.delete(node);
+    }
     remembered.feed.beat();
   }
 
@@ -111,7 +116,7 @@ export class NodeFeeds {
     if (this.#nodes.size >= NODES_MAX) {
       throw new AppError("overloaded", `${NODES_MAX} nodes are followed already`);
     }
-    const feed = new NodeFeed({ ...this.#options, node });
+    const feed = new NodeFeed({ ...this.#options, node, firstRevision: this.#firstRevision });
     this.#nodes.set(node, { feed, followedAt: this.#options.clock.now() });
     return feed;
   }
