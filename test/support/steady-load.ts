@@ -16,10 +16,9 @@ process.once("SIGTERM", () => stop.abort());
 
 /** As many pods, so that none asks for more than its share. */
 const ADDRESSES = 200;
-let asked = 0;
 
-function ask(agent: http.Agent | false): Promise<void> {
-  const localAddress = `127.0.1.${1 + (asked++ % ADDRESSES)}`;
+function ask(agent: http.Agent | false, pod: number): Promise<void> {
+  const localAddress = `127.0.1.${1 + (pod % ADDRESSES)}`;
   return new Promise((resolve) => {
     const said = (outcome: string): void => {
       outcomes.push([performance.now(), outcome]);
@@ -46,16 +45,17 @@ async function fresh(): Promise<void> {
   const answers: Promise<void>[] = [];
   for (const start = performance.now(); !stop.signal.aborted; await sleep(TURN_MS)) {
     const due = ((performance.now() - start) * PER_SECOND) / 1_000;
-    while (answers.length < due) answers.push(ask(false));
+    while (answers.length < due) answers.push(ask(false, answers.length));
   }
   await Promise.all(answers);
 }
 
-async function kept(): Promise<void> {
+/** One connection, in use all the time: one that was idle for long may be closed while it is used again. */
+async function kept(pod: number): Promise<void> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-  for (; !stop.signal.aborted; await sleep(50)) await ask(agent);
+  for (; !stop.signal.aborted; await sleep(50)) await ask(agent, pod);
   agent.destroy();
 }
 
-await Promise.all([fresh(), ...Array.from({ length: KEPT }, kept)]);
+await Promise.all([fresh(), ...Array.from({ length: KEPT }, (_, pod) => kept(pod))]);
 process.stdout.write(`${JSON.stringify(outcomes)}\n`);
