@@ -7,6 +7,7 @@ import { dial, ping, said } from "#test/raw-client.ts";
 import { Connection } from "./connection.ts";
 import type { HttpAnswer, HttpRequest } from "./http-message.ts";
 import { Clients, LIMITS } from "./limits.ts";
+import { RequestHeads } from "./request-heads.ts";
 import { type HttpListener, serveHttp } from "./server.ts";
 
 /** A request for a target, with these header lines. */
@@ -283,11 +284,12 @@ describe("a connection", { timeout: 20_000 }, () => {
 
   test("first hears all that was told in the turn of its first request, and then answers at once", async () => {
     const answered: string[] = [];
-    const socket = Object.assign(new PassThrough(), { destroySoon: () => {} }) as unknown as Socket;
+    const socket = new PassThrough() as unknown as Socket;
     const client = new Clients(LIMITS, () => {}).admit("10.0.0.1");
     assert.ok(client);
     const host = {
       handler: ({ target }: HttpRequest) => (answered.push(target), text("")),
+      heads: new RequestHeads(),
       isStopping: false,
       date: "",
     };

@@ -5,11 +5,13 @@ import type { HttpAnswer, HttpHandler } from "./http-message.ts";
 import type { Client } from "./limits.ts";
 import { PresentRequest } from "./present-request.ts";
 import type { RequestHead } from "./request-head.ts";
+import type { RequestHeads } from "./request-heads.ts";
 import { HEAD_BYTES_MAX, RequestReader } from "./request-reader.ts";
 
 /** What the connections of a server share. */
 export interface ConnectionHost {
   readonly handler: HttpHandler;
+  readonly heads: RequestHeads;
   /** Whether each answer is the last one of its connection. */
   readonly isStopping: boolean;
   /** The present instant, as HTTP spells it. */
@@ -39,7 +41,7 @@ export class Connection {
   readonly #client: Client;
   readonly #presence: ClientPresence;
   readonly #host: ConnectionHost;
-  readonly #reader = new RequestReader();
+  readonly #reader: RequestReader;
   /** A client that connects and says nothing is a slow one, not an idle one. */
   #phase: Phase = "head";
   #secondsInPhase = 0;
@@ -55,6 +57,7 @@ export class Connection {
     this.#client = client;
     this.#presence = new ClientPresence(socket);
     this.#host = host;
+    this.#reader = new RequestReader(host.heads);
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => this.#drained());
     // A `close` follows, which is all that matters.
@@ -200,9 +203,8 @@ export class Connection {
     const isLast = !head.isKept || this.#host.isStopping;
     const text = this.#textOf(answer, head, isLast);
     if (isLast) {
-      this.#close(text);
-      // Nothing is on its way that a reset could answer: there is no need to wait for the client's end.
-      if (this.#reader.waiting === 0) this.#socket.destroySoon();
+      if (this.#reader.waiting === 0) this.#part(text);
+      else this.#close(text);
     } else this.#enter(this.#socket.write(text, encodingOf(text)) ? "idle" : "drain");
   }
 
@@ -224,6 +226,13 @@ export class Connection {
   #end(status: number): void {
     const { date } = this.#host;
     this.#close(answerText(emptyAnswer(status), { isHead: false, connection: "close", date }));
+  }
+
+  /** Ends with these words. Nothing is on its way that a reset could answer: there is no need to wait for the client's end. */
+  #part(words: string): void {
+    this.#enter("close");
+    // Not within the callback: that makes an error, trace and all, which nobody hears of.
+    this.#socket.write(words, encodingOf(words), () => queueMicrotask(() => this.destroy()));
   }
 
   /** Ends with these words; the client's own end, or some seconds, close the connection. */

@@ -1,5 +1,6 @@
 import { RequestBody } from "./request-body.ts";
-import { type Refusal, type RequestHead, mayBecomeHead, readRequestHead } from "./request-head.ts";
+import { type Refusal, type RequestHead, mayBecomeHead } from "./request-head.ts";
+import type { RequestHeads } from "./request-heads.ts";
 
 /** The most bytes of one head. */
 export const HEAD_BYTES_MAX = 16_384;
@@ -14,18 +15,18 @@ interface BegunRequest {
 
 const END = "\r\n\r\n";
 
-/** The longest head that a connection remembers: with 20 000 connections it adds up. */
-const REMEMBERED_BYTES_MAX = 1_024;
-
 /** Makes requests of the bytes of one connection, however they are cut. */
 export class RequestReader {
+  readonly #heads: RequestHeads;
   /** What came and was not read yet, one character a byte. */
   #input = "";
   /** How much of it is known to hold no end of a head. */
   #searched = 0;
   #begun: BegunRequest | undefined;
-  /** The head that was read last, as it came: most clients ask for the same again. */
-  #last: { readonly text: string; readonly head: RequestHead } | undefined;
+
+  constructor(heads: RequestHeads) {
+    this.#heads = heads;
+  }
 
   /** How many bytes wait to be read. */
   get waiting(): number {
@@ -51,7 +52,7 @@ export class RequestReader {
       this.#searched = input.length;
       return "head";
     }
-    const head = this.#read(input.slice(0, end));
+    const head = this.#heads.read(input.slice(0, end));
     this.#input = input.slice(end + END.length);
     this.#searched = 0;
     if (typeof head === "number" || head.body === 0) return head;
@@ -59,14 +60,6 @@ export class RequestReader {
     this.#begun = begun;
     const next = this.#readBody(begun);
     return next === "body" && head.expectsContinue ? "continue" : next;
-  }
-
-  #read(text: string): RequestHead | Refusal {
-    if (this.#last?.text === text) return this.#last.head;
-    const head = readRequestHead(text);
-    if (typeof head !== "number" && text.length <= REMEMBERED_BYTES_MAX)
-      this.#last = { text, head };
-    return head;
   }
 
   #readBody({ head, body }: BegunRequest): RequestHead | Refusal | Missing {

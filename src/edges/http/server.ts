@@ -5,6 +5,7 @@ import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import { Connection } from "./connection.ts";
 import type { HttpHandler } from "./http-message.ts";
+import { RequestHeads } from "./request-heads.ts";
 import { Clients, LIMITS, type Limits, type RefusalEvent } from "./limits.ts";
 
 /**
@@ -48,7 +49,8 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpListene
   const { port, host, handler, clock, limits, observe = () => undefined } = options;
   const connections = new Set<Connection>();
   const clients = new Clients({ ...LIMITS, ...limits }, observe);
-  const shared = { handler, isStopping: false, date: httpDate(clock) };
+  const heads = new RequestHeads();
+  const shared = { handler, heads, isStopping: false, date: httpDate(clock) };
 
   let taken = 0;
 
