@@ -207,6 +207,23 @@ describe("FeedFollower", { timeout: 60_000 }, () => {
     await second.source.streams.first("left");
   });
 
+  test("stays where it is while what the server that it likes best says can't be applied", async () => {
+    const second = await serveFeed("two", SECOND);
+    second.source.saySnapshot(READER);
+    let addresses: readonly string[] = [SECOND];
+    const port = second.server.port;
+    const { events, follower, table } = followFrom(port, () => addresses);
+    await events.first("feed_in_sync");
+    const first = await serveFeed("one", BEST, port);
+    // Changes to what nobody said before.
+    first.source.sayBatch({ type: "pod-gone", uid: "uid-1" });
+    second.source.say({ type: "drain" });
+    addresses = [BEST, SECOND];
+    assert.match((await events.first("feed_failed")).reason, /does not go on from what is held/);
+    assert.deepEqual([follower.state, second.source.open], ["in-sync", 1]);
+    assert.deepEqual([table.position?.epoch, table.size], ["two", 1]);
+  });
+
   test("knows servers without a feed, and forgets what no feed keeps true any more", async () => {
     const { source, server } = await serveFeed("one", "127.0.0.1");
     source.saySnapshot(READER);

@@ -12,7 +12,7 @@ export interface FeedStreamOptions {
   readonly version: string;
   readonly table: PodTable;
   readonly clock: Clock;
-  /** Called before the first batch is applied: from then on no other stream may write. */
+  /** Called once the first batch is applied: from then on no other stream may write. */
   readonly onInSync: () => void;
   /** Called whenever something about the stream changed: in sync, its server going, over. */
   readonly onChange: () => void;
@@ -86,11 +86,10 @@ export class FeedStream {
         onChange();
         return batch;
       case "in-sync":
-        if (this.isInSync) table.commit(batch, message);
-        else {
-          onInSync();
+        table.commit(batch, message);
+        if (!this.isInSync) {
           this.isInSync = true;
-          table.commit(batch, message);
+          onInSync();
           onChange();
         }
         return new FeedBatch();
