@@ -125,6 +125,16 @@ describe("PodTable", () => {
     assert.deepEqual([table.byUid("b"), keyOf(1)], [undefined, "own"]);
   });
 
+  test("takes nothing back for what the same server said before", () => {
+    const { table, keyOf } = setUp([pod({ uid: "a", ...granted("r", 1) }), issued(1, "held")]);
+    feed(table, [{ type: "pod-gone", uid: "a" }], { revision: 3 });
+    feed(table, [pod({ uid: "a", ...granted("r", 1) }), issued(1, "held")], { revision: 2 });
+    assert.deepEqual([table.byUid("a"), keyOf(1)], [undefined, undefined]);
+    assert.equal(table.position?.revision, 3);
+    feed(table, [snapshot, pod({ uid: "b" })], { epoch: "epoch-2", revision: 1 });
+    assert.equal(table.size, 1);
+  });
+
   test("says which pods are elsewhere, before it tells of the batch, until its listeners leave", () => {
     const { table } = setUp([pod({ uid: "a" })]);
     const steps: readonly [readonly FeedChange[], Record<string, readonly string[]>][] = [

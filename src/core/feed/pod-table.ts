@@ -68,7 +68,8 @@ export class PodTable {
   }
 
   /**
-   * Applies a batch that is whole.
+   * Applies a batch that is whole. Changes are passed over where the same server process has said something newer:
+   * while an agent goes from one stream to the next, the later one's first batch may come behind the former one's last.
    *
    * @throws {AppError} `server_unavailable` for changes to what another server's process said: what they
    *   are about is not what is held. `overloaded` for more pods than a node can have.
@@ -78,8 +79,12 @@ export class PodTable {
     if (before + batch.pods.size > PODS_MAX) {
       throw new AppError("overloaded", `the server tells of more than ${PODS_MAX} pods`);
     }
-    if (!batch.isSnapshot && at.position.epoch !== this.position?.epoch) {
-      throw new AppError("server_unavailable", "the feed does not go on from what is held");
+    const held = this.position;
+    if (!batch.isSnapshot) {
+      if (held?.epoch !== at.position.epoch) {
+        throw new AppError("server_unavailable", "the feed does not go on from what is held");
+      }
+      if (at.position.revision < held.revision) return;
     }
     const moved = batch.isSnapshot ? this.#replace(batch) : this.#change(batch);
     this.#tokenKeys = batch.tokenKeys ?? this.#tokenKeys;
