@@ -107,7 +107,7 @@ export const LOG_EVENTS = {
   address_disputed: {
     level: "warn",
     message: "address is disputed, refusing",
-    help: "The node's records, its kernel and the server don't agree on whose an address is.",
+    help: "The node's records, its kernel and the server don't agree on whose an address is. A server says it of each pod that an agent reports.",
   },
 
   // Sessions

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Clock } from "#core/clock.ts";
 import { serveKiam } from "#edges/rpc/kiam-server.ts";
 import type { KiamServer } from "#edges/rpc/kiam-server.ts";
-import type { FollowNode } from "#edges/rpc/feed-service.ts";
+import type { FollowNode, TakeDispute } from "#edges/rpc/feed-service.ts";
 import type { KiamHandlers } from "#edges/rpc/kiam-service.ts";
 import type { ServerKeepalive } from "#edges/rpc/keepalive.ts";
 import { type KiamServers, kiamServers, type KiamServersOptions } from "#edges/rpc/kiam-client.ts";
@@ -117,6 +117,7 @@ export async function rpcWorld() {
         drainMs = 1_000,
         connectionsMax = 100,
         follow,
+        takeDispute,
       }: {
         keepalive?: Partial<ServerKeepalive>;
         tls?: TlsFiles;
@@ -126,6 +127,7 @@ export async function rpcWorld() {
         drainMs?: number;
         connectionsMax?: number;
         follow?: FollowNode;
+        takeDispute?: TakeDispute;
       } = {},
     ): Promise<KiamServer & { readonly events: Events<KiamServerEvent> }> {
       const events = new Events<KiamServerEvent>();
@@ -134,6 +136,7 @@ export async function rpcWorld() {
         tls,
         handlers: { ...NO_HANDLERS, ...handlers },
         follow,
+        takeDispute,
         keepalive: { ...SERVER_KEEPALIVE, ...keepalive },
         clock,
         random: () => 0.5,

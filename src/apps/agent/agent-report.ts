@@ -1,6 +1,6 @@
+import { type AddressDispute, reasonOfDispute } from "#core/feed/address-dispute.ts";
 import type { AskedTableEvent } from "#core/feed/asked-table.ts";
 import type { AnswerSource } from "#core/feed/node-table.ts";
-import type { DisputeEvent } from "#core/feed/places.ts";
 import type { RefusalEvent } from "#edges/http/limits.ts";
 import type { InterceptionEvent } from "#edges/linux/interception-rules.ts";
 import type { FollowerEvent, KiamClientEvent } from "#edges/rpc/rpc-event.ts";
@@ -24,9 +24,10 @@ export function agentReport(log: Log, metrics: Metrics) {
     },
     answer: (source: AnswerSource) => metrics.add("rolecall_node_table_answers_total", { source }),
     feed: (event: FollowerEvent) => reportFeed(log, metrics, event),
-    places: ({ between, address, reason }: DisputeEvent) => {
+    dispute: (dispute: AddressDispute) => {
+      const { between, address } = dispute;
       metrics.add("rolecall_address_disputes_total", { between });
-      log.say("address_disputed", { addr: address, reason });
+      log.say("address_disputed", { addr: address, reason: reasonOfDispute(dispute) });
     },
     refused: ({ limit }: RefusalEvent) => metrics.add("rolecall_http_refused_total", { limit }),
     answered: (event: AnsweredEvent) => reportAnswer(log, metrics, event),

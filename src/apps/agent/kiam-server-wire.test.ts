@@ -96,10 +96,12 @@ describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () =
         compare: () => {},
         confirm: async () => {},
         learn: () => {},
+        stands: () => false,
       },
       clock: systemClock,
       random: () => 0.5,
-      report: { asked: () => {}, answer: () => {}, feed: feed.observe },
+      signal: world.signal,
+      report: { asked: () => {}, answer: () => {}, feed: feed.observe, dispute: () => {} },
     });
     const stop = new AbortController();
     const running = way.run(stop.signal).catch(() => {});

@@ -90,7 +90,7 @@ async function serve(
   const places = new Places({
     records: (address) => sandboxes.at(address),
     kernel: new KernelPlaces({ clock, signal: atWork }),
-    observe: report.places,
+    observe: (dispute) => way.disputed(dispute),
   });
   const { table, pods, isInSync, unreadiness, ...way } = wayOfData({
     node: settings.nodeName,
@@ -99,6 +99,7 @@ async function serve(
     places,
     clock,
     random,
+    signal: atWork,
     report,
   });
   const tokenKeys = resources.use(imdsTokenKeys({ tls, clock }));

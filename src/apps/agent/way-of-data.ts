@@ -1,9 +1,12 @@
 import type { Clock, Random } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
+import type { AddressDispute } from "#core/feed/address-dispute.ts";
 import { AskedTable, type AskedTableEvent } from "#core/feed/asked-table.ts";
+import { disputeReports } from "#core/feed/dispute-reports.ts";
 import { type AnswerSource, NodeTable } from "#core/feed/node-table.ts";
 import type { Places } from "#core/feed/places.ts";
 import { PodTable } from "#core/feed/pod-table.ts";
+import { disputeReporter } from "#edges/rpc/dispute-reporter.ts";
 import { FeedFollower } from "#edges/rpc/feed-follower.ts";
 import type { KiamServers } from "#edges/rpc/kiam-client.ts";
 import type { FollowerEvent } from "#edges/rpc/rpc-event.ts";
@@ -14,13 +17,16 @@ export interface WayOfDataOptions {
   readonly node: string;
   readonly version: string;
   readonly servers: Pick<KiamServers, "role" | "credentials" | "health" | "lines" | "lastError">;
-  readonly places: Pick<Places, "ownerOf" | "compare" | "confirm" | "learn">;
+  readonly places: Pick<Places, "ownerOf" | "compare" | "confirm" | "learn" | "stands">;
   readonly clock: Clock;
   readonly random: Random;
+  /** Ends what is done beside `run`. */
+  readonly signal: AbortSignal;
   readonly report: {
     readonly asked: (event: AskedTableEvent) => void;
     readonly answer: (source: AnswerSource) => void;
     readonly feed: (event: FollowerEvent) => void;
+    readonly dispute: (dispute: AddressDispute) => void;
   };
 }
 
@@ -49,6 +55,12 @@ export function wayOfData(options: WayOfDataOptions) {
     observe: report.answer,
   });
 
+  const reportToServer = disputeReports({
+    ...options,
+    stands: (dispute) => places.stands(dispute),
+    send: disputeReporter(node, () => follower?.link),
+  });
+
   let unhealthy: string | undefined = "no server has answered yet";
   const ask: Task = async (stop) => {
     for (;;) {
@@ -66,6 +78,11 @@ export function wayOfData(options: WayOfDataOptions) {
     pods,
     table,
     isInSync,
+    /** A dispute has begun. */
+    disputed(dispute: AddressDispute): void {
+      report.dispute(dispute);
+      reportToServer(dispute);
+    },
     /** Why the agent can't answer for a pod that it has not seen yet; undefined when it can. */
     unreadiness(): string | undefined {
       if (follower === undefined || follower.state === "unoffered") return unhealthy;

@@ -1,5 +1,6 @@
 import type { Clock } from "#core/clock.ts";
 import type { CallEvent } from "#edges/rpc/rpc-event.ts";
+import type { RpcMethod } from "#edges/rpc/status.ts";
 import type { TlsFilesEvent } from "#edges/rpc/tls-files.ts";
 import type { Log } from "#runtime/log.ts";
 import type { Metrics } from "#runtime/metrics.ts";
@@ -13,12 +14,19 @@ export interface RpcReport {
   readonly metrics: Metrics;
 }
 
+const KIAM = { grpc_type: "unary", grpc_service: "kiam.KiamService" };
+const FEED = "rolecall.v1.NodeFeed";
+const KIND_OF_CALL = {
+  GetPodRole: KIAM,
+  GetPodCredentials: KIAM,
+  GetHealth: KIAM,
+  Follow: { grpc_type: "server_stream", grpc_service: FEED },
+  Report: { grpc_type: "unary", grpc_service: FEED },
+} as const satisfies Record<RpcMethod, object>;
+
 /** Counts a call as Kiam's gRPC library does, and logs one that failed. */
 export function reportCall({ side, log, metrics }: RpcReport, event: CallEvent): void {
-  const labels =
-    event.method === "Follow"
-      ? { grpc_type: "server_stream", grpc_service: "rolecall.v1.NodeFeed", grpc_method: "Follow" }
-      : { grpc_type: "unary", grpc_service: "kiam.KiamService", grpc_method: event.method };
+  const labels = { ...KIND_OF_CALL[event.method], grpc_method: event.method };
   switch (event.type) {
     case "call_started":
       metrics.add(`grpc_${side}_started_total`, labels);

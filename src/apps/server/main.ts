@@ -95,7 +95,7 @@ async function serve(
     tokenKeys: () => trusted.keys,
     epoch: randomUUID(),
     observeFeed: (event) => {
-      if (event.type === "refused" || event.type === "session_failed") tell(event);
+      if ("pod" in event) tell(event);
       else report.feed(event);
     },
   });
@@ -139,6 +139,7 @@ async function serve(
       tls,
       handlers: kiamHandlers({ grants, sessions, observe: tell }),
       follow: (node, held, stop) => feeds.follow(node, held, stop),
+      takeDispute: (node, dispute) => feeds.disputed(node, dispute),
       keepalive: {
         timeMs: settings.grpcKeepaliveTimeDuration,
         timeoutMs: settings.grpcKeepaliveTimeoutDuration,

@@ -83,6 +83,27 @@ describe("podEvents", () => {
     );
   });
 
+  test("tells that a pod's address is disputed, where the pod names a role", async () => {
+    const { written, tell } = setUp();
+    const dispute = { address: "10.0.0.1", between: "server-and-record", podUids: [] } as const;
+    for (const role of ["reader", undefined]) {
+      tell({ type: "address_disputed", pod: { ...podNamed(`cart-${role}`), role }, dispute });
+    }
+    await settle();
+
+    assert.deepEqual(
+      written.map(({ pod, type, reason, message }) => [pod.name, type, reason, message]),
+      [
+        [
+          "cart-reader",
+          "Warning",
+          "RolecallAddressDisputed",
+          "refusing requests by address: the node recorded 10.0.0.1 for another pod than the one that Kubernetes names",
+        ],
+      ],
+    );
+  });
+
   test("writes one at a time, lets few wait, and outlives what can't be written", async () => {
     const gate = Promise.withResolvers<void>();
     let writing = 0;

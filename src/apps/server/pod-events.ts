@@ -1,4 +1,5 @@
 import { AppError } from "#core/errors.ts";
+import { reasonOfDispute } from "#core/feed/address-dispute.ts";
 import type { EventWindow } from "#core/pod/event-window.ts";
 import type { RefusalCode } from "#core/policy/grant.ts";
 import type { PodEvent } from "#edges/kubernetes/events.ts";
@@ -18,7 +19,7 @@ export interface PodEventsOptions {
 }
 
 /**
- * Tells a pod's owners why it gets nothing, as Kubernetes events with Kiam's reasons and words:
+ * Tells a pod's owners why it gets nothing, as Kubernetes events, with Kiam's reasons and words where it has them:
  * once per pod and reason in a window, one at a time, and never more waiting than `WAITING_MAX`.
  */
 export function podEvents({ window, write, signal, observe }: PodEventsOptions) {
@@ -49,7 +50,7 @@ export function podEvents({ window, write, signal, observe }: PodEventsOptions) 
   };
 }
 
-/** Kiam's reasons and messages (specification §4.6); undefined for what is worth no event. */
+/** Kiam's reasons and messages where it has them (specification §4.6); undefined for what is worth no event. */
 function eventOf(event: ServiceEvent): PodEvent | undefined {
   switch (event.type) {
     case "role_found":
@@ -74,5 +75,14 @@ function eventOf(event: ServiceEvent): PodEvent | undefined {
             message: `failed retrieving credentials: ${event.error.message}`,
           }
         : undefined;
+    case "address_disputed":
+      return event.pod.role === undefined
+        ? undefined
+        : {
+            pod: event.pod,
+            type: "Warning",
+            reason: "RolecallAddressDisputed",
+            message: `refusing requests by address: ${reasonOfDispute(event.dispute)}`,
+          };
   }
 }

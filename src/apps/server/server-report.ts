@@ -1,5 +1,7 @@
+import { reasonOfDispute } from "#core/feed/address-dispute.ts";
 import type { NodeFeedEvent } from "#core/feed/node-feed.ts";
 import type { FollowEvent } from "#core/watch/follow.ts";
+import type { Pod } from "#core/pod/pod.ts";
 import type { IssuerEvent } from "#core/token/follow-issuer.ts";
 import type { SessionEvent } from "#core/session/sessions.ts";
 import type { ListWatchEvent } from "#edges/kubernetes/list-watch.ts";
@@ -15,7 +17,7 @@ import type { ServiceEvent } from "./service.ts";
 export type Resource = "pods" | "namespaces";
 
 /** What happens to the streams of node feeds; what they say of pods is told as a request would be. */
-export type FeedEvent = Exclude<NodeFeedEvent, { readonly type: "refused" | "session_failed" }>;
+export type FeedEvent = Exclude<NodeFeedEvent, { readonly pod: Pod }>;
 
 /** Turns what the parts of the server observe into log lines and metrics; each fact in one place. */
 export function serverReport(log: Log, metrics: Metrics) {
@@ -160,6 +162,13 @@ function reportService(log: Log, metrics: Metrics, event: ServiceEvent): void {
       break;
     case "session_failed":
       metrics.add("rolecall_refusals_total", { code: event.error.code });
+      break;
+    case "address_disputed":
+      log.say("address_disputed", {
+        ...pod,
+        addr: event.dispute.address,
+        reason: reasonOfDispute(event.dispute),
+      });
       break;
   }
 }

@@ -1,4 +1,5 @@
 import { AppError } from "#core/errors.ts";
+import type { AddressDispute } from "#core/feed/address-dispute.ts";
 import type { Grants } from "#core/policy/grants.ts";
 import type { Refusal } from "#core/policy/grant.ts";
 import type { Pod } from "#core/pod/pod.ts";
@@ -15,7 +16,8 @@ export type ServiceEvent =
       readonly requested: string;
       readonly refusal: Refusal;
     }
-  | { readonly type: "session_failed"; readonly pod: Pod; readonly error: AppError };
+  | { readonly type: "session_failed"; readonly pod: Pod; readonly error: AppError }
+  | { readonly type: "address_disputed"; readonly pod: Pod; readonly dispute: AddressDispute };
 
 export interface ServiceOptions {
   readonly grants: Grants;

@@ -1,7 +1,10 @@
+import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import { EventWindow } from "../pod/event-window.ts";
 import type { Refusal } from "../policy/grant.ts";
 import type { Pod } from "../pod/pod.ts";
 import type { SessionKey } from "../session/session-identity.ts";
+import type { AddressDispute } from "./address-dispute.ts";
 import { ChangeLog } from "./change-log.ts";
 import type { FeedMessage, Position } from "./feed-messages.ts";
 import type { NodeFacts, PodFact, SessionFact } from "./node-facts.ts";
@@ -27,7 +30,9 @@ export type NodeFeedEvent =
       readonly requested: string;
       readonly refusal: Refusal;
     }
-  | { readonly type: "session_failed"; readonly pod: Pod; readonly error: AppError };
+  | { readonly type: "session_failed"; readonly pod: Pod; readonly error: AppError }
+  /** An agent refuses the requests of an address that is said to be the pod's. */
+  | { readonly type: "address_disputed"; readonly pod: Pod; readonly dispute: AddressDispute };
 
 export interface NodeFeedOptions {
   readonly node: string;
@@ -36,11 +41,14 @@ export interface NodeFeedOptions {
   readonly epoch: string;
   /** Where revisions begin: beyond every one that a forgotten feed of the node has given. */
   readonly firstRevision: number;
+  readonly clock: Clock;
   readonly observe: (event: NodeFeedEvent) => void;
 }
 
 /** Changes that are remembered for agents that come back. */
 const CHANGES_MAX = 256;
+/** What an agent may report: each address once in a window, and so many in all. */
+const DISPUTES = { windowMs: 60_000, entriesMax: 64 };
 /** One agent is there twice while it moves; more is nothing that a node does. */
 const FOLLOWERS_MAX = 8;
 
@@ -53,11 +61,13 @@ export class NodeFeed {
   readonly #log: ChangeLog<FactChange>;
   /** What wakes each follower that waits. */
   readonly #followers = new Set<Follower>();
+  readonly #disputes: EventWindow;
   #isDraining = false;
 
   constructor(options: NodeFeedOptions) {
     this.#options = options;
     this.#log = new ChangeLog(CHANGES_MAX, options.firstRevision);
+    this.#disputes = new EventWindow({ ...options, ...DISPUTES });
   }
 
   /** How many streams are open. */
@@ -73,6 +83,16 @@ export class NodeFeed {
   changed(change: FactChange): void {
     this.#log.add(change);
     this.beat();
+  }
+
+  /** Tells of the pods in a dispute: of those that live on this node, since no other is the agent's to speak of. */
+  disputed(dispute: AddressDispute): void {
+    const { node, facts, observe } = this.#options;
+    if (!this.#disputes.admits(dispute.address, dispute.between)) return;
+    for (const uid of new Set(dispute.podUids)) {
+      const pod = facts.pod(uid)?.pod;
+      if (pod?.node === node) observe({ type: "address_disputed", pod, dispute });
+    }
   }
 
   /** Lets each follower say what is new, or at least that the server lives. */

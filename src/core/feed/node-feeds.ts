@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Pod } from "../pod/pod.ts";
 import type { PodIndex } from "../pod/pod-index.ts";
 import type { SessionKey } from "../session/session-identity.ts";
+import type { AddressDispute } from "./address-dispute.ts";
 import type { FeedMessage, Position } from "./feed-messages.ts";
 import type { NodeFacts } from "./node-facts.ts";
 import { NodeFeed, type NodeFeedEvent } from "./node-feed.ts";
@@ -70,6 +71,11 @@ export class NodeFeeds {
       throw new AppError("invalid_settings", "that is no name of a node; set --node-name");
     }
     return this.#of(node).follow(held, signal);
+  }
+
+  /** An agent reports a dispute (`NodeFeed.disputed`); one whose feed is not followed here is not heard. */
+  disputed(node: string, dispute: AddressDispute): void {
+    this.#nodes.get(node)?.feed.disputed(dispute);
   }
 
   podChanged({ node, uid }: Pod): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { AddressDispute } from "./address-dispute.ts";
 import type { Place, SandboxRecord } from "./local-truth.ts";
-import { type DisputeEvent, Places } from "./places.ts";
+import { Places } from "./places.ts";
 
 const ADDRESS = "10.0.0.1";
 const DISPUTED = { code: "pod_ambiguous" };
@@ -32,7 +33,7 @@ function setUp() {
     place: undefined as Place | undefined,
     lastPlace: undefined as Place | undefined,
     highest: 7 as number | undefined,
-    events: [] as DisputeEvent[],
+    events: [] as AddressDispute[],
   };
   const places = new Places({
     records: async () => node.records,
@@ -69,10 +70,9 @@ describe("the node's own records", () => {
     const { node, places } = setUp();
     node.records = [record("cart"), record("till")];
     await assert.rejects(places.ownerOf(ADDRESS), DISPUTED);
-    assert.deepEqual(
-      node.events.map(({ between }) => between),
-      ["records"],
-    );
+    assert.deepEqual(node.events, [
+      { address: ADDRESS, between: "records", podUids: ["cart", "till"] },
+    ]);
   });
 
   test("name the one of two pods that is where the kernel says", async () => {
@@ -226,6 +226,22 @@ describe("a server's word on an address without a record", () => {
     await ask("till");
     await hear("cart");
     assert.equal(node.events.length, 2);
+  });
+
+  test("stands while it is disputed, with the names of those that are named", async () => {
+    const { node, places, ask } = setUp();
+    node.records = [record("till")];
+    await assert.rejects(ask("cart"), DISPUTED);
+    const [dispute] = node.events;
+    assert.ok(dispute);
+    assert.deepEqual(dispute, {
+      address: ADDRESS,
+      between: "server-and-record",
+      podUids: ["till", "cart"],
+    });
+    assert.equal(places.stands(dispute), true);
+    await ask("till");
+    assert.equal(places.stands(dispute), false);
   });
 
   test("is told of when a dispute begins, not for each request", async () => {

@@ -1,4 +1,5 @@
 import { AppError } from "../errors.ts";
+import { type AddressDispute, type DisputeBetween, reasonOfDispute } from "./address-dispute.ts";
 import type { PodAddresses } from "./pod-table.ts";
 import type { KernelView, Place, SandboxRecord } from "./local-truth.ts";
 
@@ -21,19 +22,12 @@ export interface ServersPod {
   readonly name: string;
 }
 
-/** What was disputed: the node's own records, its kernel and a server, two of them. */
-export interface DisputeEvent {
-  readonly type: "disputed";
-  readonly between: "records" | "record-and-kernel" | "server-and-record" | "server-and-kernel";
-  readonly address: string;
-  readonly reason: string;
-}
-
 export interface PlacesOptions {
   /** Every sandbox that has the address by the runtime's records. */
   readonly records: (address: string) => Promise<readonly SandboxRecord[]>;
   readonly kernel: KernelView;
-  readonly observe: (event: DisputeEvent) => void;
+  /** Told of each dispute when it begins. */
+  readonly observe: (dispute: AddressDispute) => void;
 }
 
 /** What is known of an address that a server says a pod has. */
@@ -77,13 +71,11 @@ export class Places {
       this.#settle(address, "records", "record-and-kernel");
       return { address, record, place: undefined };
     }
-    throw isOnePod
-      ? this.#dispute(
-          "record-and-kernel",
-          address,
-          `the node recorded ${address} for another pod than the one that is there`,
-        )
-      : this.#dispute("records", address, `the node recorded ${address} for several pods`);
+    throw this.#dispute(
+      isOnePod ? "record-and-kernel" : "records",
+      address,
+      recorded.map(({ podUid }) => podUid),
+    );
   }
 
   /**
@@ -119,7 +111,7 @@ export class Places {
   async confirm(local: LocalOwner, pod: ServersPod): Promise<void> {
     const { address, record, place } = local;
     if (record !== undefined) {
-      if (!isNamedBy(record, pod)) throw this.#contradicted(address);
+      if (!isNamedBy(record, pod)) throw this.#contradicted(address, record, [pod]);
       this.#settle(address, "server-and-record");
       return;
     }
@@ -128,11 +120,7 @@ export class Places {
     const highest = await fact.highest;
     if (place === undefined && fact.place === undefined) return;
     if (isLater(place, highest) || (fact.place !== undefined && !isSame(fact.place, place))) {
-      throw this.#dispute(
-        "server-and-kernel",
-        address,
-        `${address} has moved since the server named its pod`,
-      );
+      throw this.#dispute("server-and-kernel", address, [pod.uid]);
     }
     this.#settle(address, "server-and-kernel");
     fact.place = place?.index === undefined ? (fact.place ?? place) : place;
@@ -141,30 +129,32 @@ export class Places {
   /** Tells of it where the pods that a server says have an address are all others than the record's. */
   compare({ address, record }: LocalOwner, claims: readonly ServersPod[]): void {
     if (record === undefined || claims.length === 0) return;
-    if (!claims.some((pod) => isNamedBy(record, pod))) this.#contradicted(address);
+    if (!claims.some((pod) => isNamedBy(record, pod))) this.#contradicted(address, record, claims);
   }
 
-  #contradicted(address: string): AppError {
-    return this.#dispute(
-      "server-and-record",
-      address,
-      `the node recorded ${address} for another pod than the one that Kubernetes names`,
-    );
+  /** Whether nobody has agreed since; only requests find out. */
+  stands({ between, address }: AddressDispute): boolean {
+    return this.#disputes.has(`${between} ${address}`);
   }
 
-  #settle(address: string, ...between: readonly DisputeEvent["between"][]): void {
+  #contradicted(address: string, record: SandboxRecord, claims: readonly ServersPod[]): AppError {
+    const uids = [record.podUid, ...claims.map(({ uid }) => uid)];
+    return this.#dispute("server-and-record", address, uids);
+  }
+
+  #settle(address: string, ...between: readonly DisputeBetween[]): void {
     if (this.#disputes.size === 0) return;
     for (const each of between) this.#disputes.delete(`${each} ${address}`);
   }
 
-  #dispute(between: DisputeEvent["between"], address: string, reason: string): AppError {
-    const key = `${between} ${address}`;
-    if (!this.#disputes.has(key)) {
+  #dispute(between: DisputeBetween, address: string, podUids: readonly string[]): AppError {
+    const dispute = { address, between, podUids: [...new Set(podUids)] };
+    if (!this.stands(dispute)) {
       if (this.#disputes.size >= DISPUTES_MAX) this.#disputes.clear();
-      this.#disputes.add(key);
-      this.#options.observe({ type: "disputed", between, address, reason });
+      this.#disputes.add(`${between} ${address}`);
+      this.#options.observe(dispute);
     }
-    return new AppError("pod_ambiguous", reason);
+    return new AppError("pod_ambiguous", reasonOfDispute(dispute));
   }
 }
 

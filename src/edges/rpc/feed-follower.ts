@@ -60,8 +60,13 @@ export class FeedFollower {
   }
 
   get state(): FeedState {
-    if (this.#current?.isOver === false) return "in-sync";
+    if (this.link !== undefined) return "in-sync";
     return this.#isUnoffered ? "unoffered" : "lost";
+  }
+
+  /** The connection to the server that is followed; undefined while none is. */
+  get link(): Link | undefined {
+    return this.#current?.isOver === false ? this.#current.link : undefined;
   }
 
   /** Follows until the signal aborts, and ends by its reason. */

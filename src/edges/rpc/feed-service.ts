@@ -1,5 +1,6 @@
 import { Code, type HandlerContext } from "@connectrpc/connect";
 import { AppError } from "#core/errors.ts";
+import type { AddressDispute } from "#core/feed/address-dispute.ts";
 import type { FeedMessage, Position } from "#core/feed/feed-messages.ts";
 import { feedMessageToWire } from "./feed-wire.ts";
 import type { FeedMessage as WireMessage, FollowRequest } from "./gen/rolecall/v1/node_feed_pb.ts";
@@ -12,6 +13,9 @@ export type FollowNode = (
   held: Position | undefined,
   signal: AbortSignal,
 ) => AsyncIterable<FeedMessage>;
+
+/** Takes what the agent of a node says of a dispute there (`NodeFeeds.disputed`). */
+export type TakeDispute = (node: string, dispute: AddressDispute) => void;
 
 export interface FeedServiceOptions extends CallObserver {
   readonly follow: FollowNode;

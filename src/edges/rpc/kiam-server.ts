@@ -7,7 +7,7 @@ import type { Clock, Random } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import type { ServerKeepalive } from "./keepalive.ts";
 import { kiamService } from "./kiam-service.ts";
-import type { FollowNode } from "./feed-service.ts";
+import type { FollowNode, TakeDispute } from "./feed-service.ts";
 import type { KiamHandlers } from "./kiam-service.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
 import { parseHostPort } from "./server-address.ts";
@@ -22,6 +22,8 @@ export interface KiamServerOptions {
   readonly handlers: KiamHandlers;
   /** The node feed, served beside it; without one the server is as Kiam's. */
   readonly follow?: FollowNode | undefined;
+  /** What agents report goes there; without it they are told that no reports are taken. */
+  readonly takeDispute?: TakeDispute | undefined;
   readonly keepalive: ServerKeepalive;
   readonly clock: Clock;
   readonly random: Random;

@@ -11,12 +11,13 @@ import { orAborted } from "#core/or-aborted.ts";
 import type { PodAnswers } from "#core/feed/pod-answers.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
-import { type FollowNode, followFeed } from "./feed-service.ts";
+import { disputeFromWire } from "./dispute-wire.ts";
+import { type FollowNode, followFeed, type TakeDispute } from "./feed-service.ts";
 import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
 import { observeCall } from "./observed-call.ts";
 import { podUidFrom } from "./pod-uid.ts";
 import { errorToStatus } from "./status.ts";
-import type { KiamMethod } from "./status.ts";
+import type { RpcMethod } from "./status.ts";
 import { credentialsToWire } from "./wire-credentials.ts";
 
 /** What a server answers. Failures are AppErrors; anything else that is thrown is answered as `internal`. */
@@ -29,6 +30,8 @@ export interface KiamServiceOptions {
   readonly handlers: KiamHandlers;
   /** The node feed; without one the server is as Kiam's. */
   readonly follow?: FollowNode | undefined;
+  /** Without it agents are told that no reports are taken. */
+  readonly takeDispute?: TakeDispute | undefined;
   readonly clock: Clock;
   readonly observe: (event: KiamServerEvent) => void;
 }
@@ -41,7 +44,7 @@ const MESSAGE_BYTES_MAX = 65_536;
 
 /** `kiam.KiamService`, and the node feed beside it, over HTTP/2, gRPC only. */
 export function kiamService(options: KiamServiceOptions): AnswerRequest {
-  const { handlers, follow } = options;
+  const { handlers, follow, takeDispute } = options;
   const router = createConnectRouter({
     connect: false,
     grpcWeb: false,
@@ -69,6 +72,16 @@ export function kiamService(options: KiamServiceOptions): AnswerRequest {
   if (follow !== undefined) {
     router.service(NodeFeed, {
       follow: (request, context) => followFeed(request, context, { ...options, follow }),
+      ...(takeDispute === undefined
+        ? {}
+        : {
+            report: (request, context) =>
+              answer("Report", context, options, async () => {
+                const dispute = disputeFromWire(request);
+                if (dispute !== undefined) takeDispute(request.node, dispute);
+                return {};
+              }),
+          }),
     });
   }
   const routes = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -90,7 +103,7 @@ export function kiamService(options: KiamServiceOptions): AnswerRequest {
 }
 
 async function answer<T>(
-  method: KiamMethod,
+  method: RpcMethod,
   context: HandlerContext,
   observer: KiamServiceOptions,
   handle: (signal: AbortSignal) => Promise<T>,

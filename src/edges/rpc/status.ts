@@ -5,8 +5,11 @@ import type { ErrorCode } from "#core/errors.ts";
 /** The calls of `kiam.KiamService`. */
 export type KiamMethod = "GetPodRole" | "GetPodCredentials" | "GetHealth";
 
-/** Every call between agents and servers; `Follow` is the one of `rolecall.v1.NodeFeed`. */
-export type RpcMethod = KiamMethod | "Follow";
+/** The calls of `rolecall.v1.NodeFeed`. */
+export type FeedMethod = "Follow" | "Report";
+
+/** Every call between agents and servers. */
+export type RpcMethod = KiamMethod | FeedMethod;
 
 interface Status {
   readonly code: Code;

@@ -1,7 +1,8 @@
 /**
  * Runs in a network namespace of its own, which is a node's, below `unshare`: pods' network namespaces, one server, an agent
  * that reads the runtime's records and one that has none. Address after address goes from a pod with one role to a
- * pod with another while the server stands still; the last line of the output is what came of it, as JSON.
+ * pod with another while the server stands still; then a record names another pod than the one that Kubernetes names.
+ * The last line of the output is what came of it, as JSON.
  */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -34,6 +35,19 @@ export interface Tally {
   ownAfterMs: number[];
 }
 
+/** What became of a pod whose address the node recorded for another one. */
+export interface Misrecorded {
+  /** Of its request. */
+  readonly status: number;
+  /** Of the pod's events: reason and message. */
+  readonly told: readonly (readonly [string, string])[];
+}
+
+export interface Outcome {
+  readonly tallies: Readonly<Record<string, Tally>>;
+  readonly misrecorded: Misrecorded;
+}
+
 const NODE = "node-a";
 const ACCOUNT = "123456789012";
 const ROLES_PATH = "latest/meta-data/iam/security-credentials";
@@ -42,6 +56,8 @@ const LANES = 4;
 const OWN_WITHIN_MS = 20_000;
 /** Long enough for the agents to hear of a pod that never asks. */
 const SILENT_MS = 400;
+/** How long a dispute is waited for at its pod's owner. */
+const TOLD_WITHIN_MS = 10_000;
 
 /** An agent and what it knows by itself. */
 interface Agent {
@@ -202,7 +218,24 @@ async function round(node: Node, lanes: readonly Lane[], number: number): Promis
   await Promise.all(asking);
 }
 
-async function main(rounds: number): Promise<Readonly<Record<string, Tally>>> {
+/** The pod's record goes, and another one says that its address is a pod's that nobody knows. */
+async function misrecord({ kubernetes }: Node, lane: Lane): Promise<Misrecorded> {
+  const { former: pod, agent } = lane;
+  if (pod === undefined || agent.records === undefined) throw new Error("no pod with a record");
+  await removeRecord(lane, pod);
+  const record = recordOf("stranger", "uid-stranger", pod.plugged);
+  await writeFile(join(agent.records, "pods-uid-stranger-eth0"), record);
+  const { status } = await pod.space.get(urlFor(lane, pod.role));
+  const told = (): Misrecorded["told"] =>
+    kubernetes.events
+      .filter((event) => (event["involvedObject"] as { uid: string }).uid === pod.uid)
+      .map(({ reason, message }) => [String(reason), String(message)]);
+  const until = performance.now() + TOLD_WITHIN_MS;
+  while (told().length === 0 && performance.now() < until) await sleep(50);
+  return { status, told: told() };
+}
+
+async function main(rounds: number): Promise<Outcome> {
   await using resources = new AsyncDisposableStack();
   const space = { pid: process.pid };
   await makeNode(space);
@@ -287,10 +320,12 @@ async function main(rounds: number): Promise<Readonly<Record<string, Tally>>> {
       }
     }
   }
+  const node = { kubernetes, server };
   const moves = Math.ceil(rounds / LANES);
-  for (let number = 0; number <= moves; number += 1)
-    await round({ kubernetes, server }, lanes, number);
-  return tallies;
+  for (let number = 0; number <= moves; number += 1) await round(node, lanes, number);
+  const [recorded] = lanes;
+  if (recorded === undefined) throw new Error("no address moved");
+  return { tallies, misrecorded: await misrecord(node, recorded) };
 }
 
 process.stdout.write(`${JSON.stringify(await main(Number(process.argv[2] ?? "8")))}\n`);

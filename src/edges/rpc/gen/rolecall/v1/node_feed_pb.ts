@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file rolecall/v1/node_feed.proto.
  */
 export const file_rolecall_v1_node_feed: GenFile = /*@__PURE__*/
-  fileDesc("Chtyb2xlY2FsbC92MS9ub2RlX2ZlZWQucHJvdG8SC3JvbGVjYWxsLnYxIlMKDUZvbGxvd1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiMKBGhlbGQYAyABKAsyFS5yb2xlY2FsbC52MS5Qb3NpdGlvbiIrCghQb3NpdGlvbhINCgVlcG9jaBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCLcAgoLRmVlZE1lc3NhZ2USKQoIc25hcHNob3QYASABKAsyFS5yb2xlY2FsbC52MS5TbmFwc2hvdEgAEh8KA3BvZBgCIAEoCzIQLnJvbGVjYWxsLnYxLlBvZEgAEigKCHBvZF9nb25lGAMgASgLMhQucm9sZWNhbGwudjEuUG9kR29uZUgAEicKB3Nlc3Npb24YBCABKAsyFC5yb2xlY2FsbC52MS5TZXNzaW9uSAASLAoKdG9rZW5fa2V5cxgFIAEoCzIWLnJvbGVjYWxsLnYxLlRva2VuS2V5c0gAEiYKB2luX3N5bmMYBiABKAsyEy5yb2xlY2FsbC52MS5JblN5bmNIABIrCgloZWFydGJlYXQYByABKAsyFi5yb2xlY2FsbC52MS5IZWFydGJlYXRIABIjCgVkcmFpbhgIIAEoCzISLnJvbGVjYWxsLnYxLkRyYWluSABCBgoEYm9keSIKCghTbmFwc2hvdCKQAgoDUG9kEgsKA3VpZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCRIRCglhZGRyZXNzZXMYBCADKAkSFAoMaG9zdF9uZXR3b3JrGAUgASgIEhEKCWlzX3N0YXRpYxgGIAEoCBIQCghkZWxldGluZxgHIAEoCBIWCg5yZXF1aXJlX2ltZHN2MhgIIAEoCBIRCgRyb2xlGAkgASgJSAGIAQESJwoHZ3JhbnRlZBgKIAEoCzIULnJvbGVjYWxsLnYxLkdyYW50ZWRIABInCgdyZWZ1c2VkGAsgASgLMhQucm9sZWNhbGwudjEuUmVmdXNlZEgAQgcKBWdyYW50QgcKBV9yb2xlIiwKB0dyYW50ZWQSEAoIcm9sZV9hcm4YASABKAkSDwoHc2Vzc2lvbhgCIAEoDSInCgdSZWZ1c2VkEgwKBGNvZGUYASABKAkSDgoGcmVhc29uGAIgASgJIhYKB1BvZEdvbmUSCwoDdWlkGAEgASgJInoKB1Nlc3Npb24SCgoCaWQYASABKA0SLwoLY3JlZGVudGlhbHMYAiABKAsyGC5yb2xlY2FsbC52MS5DcmVkZW50aWFsc0gAEicKB2ZhaWx1cmUYAyABKAsyFC5yb2xlY2FsbC52MS5SZWZ1c2VkSABCCQoHb3V0Y29tZSJ9CgtDcmVkZW50aWFscxIVCg1hY2Nlc3Nfa2V5X2lkGAEgASgJEhkKEXNlY3JldF9hY2Nlc3Nfa2V5GAIgASgJEhUKDXNlc3Npb25fdG9rZW4YAyABKAkSEQoJaXNzdWVkX2F0GAQgASgEEhIKCmV4cGlyZXNfYXQYBSABKAQiPAoJVG9rZW5LZXlzEg4KBmlzc3VlchgBIAEoCRIRCglhdWRpZW5jZXMYAiADKAkSDAoEa2V5cxgDIAMoCSJDCgZJblN5bmMSJwoIcG9zaXRpb24YASABKAsyFS5yb2xlY2FsbC52MS5Qb3NpdGlvbhIQCghiYXNlX2FybhgCIAEoCSILCglIZWFydGJlYXQiBwoFRHJhaW4yTgoITm9kZUZlZWQSQgoGRm9sbG93Ehoucm9sZWNhbGwudjEuRm9sbG93UmVxdWVzdBoYLnJvbGVjYWxsLnYxLkZlZWRNZXNzYWdlIgAwAWIGcHJvdG8z");
+  fileDesc("Chtyb2xlY2FsbC92MS9ub2RlX2ZlZWQucHJvdG8SC3JvbGVjYWxsLnYxIlMKDUZvbGxvd1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiMKBGhlbGQYAyABKAsyFS5yb2xlY2FsbC52MS5Qb3NpdGlvbiIrCghQb3NpdGlvbhINCgVlcG9jaBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBCLcAgoLRmVlZE1lc3NhZ2USKQoIc25hcHNob3QYASABKAsyFS5yb2xlY2FsbC52MS5TbmFwc2hvdEgAEh8KA3BvZBgCIAEoCzIQLnJvbGVjYWxsLnYxLlBvZEgAEigKCHBvZF9nb25lGAMgASgLMhQucm9sZWNhbGwudjEuUG9kR29uZUgAEicKB3Nlc3Npb24YBCABKAsyFC5yb2xlY2FsbC52MS5TZXNzaW9uSAASLAoKdG9rZW5fa2V5cxgFIAEoCzIWLnJvbGVjYWxsLnYxLlRva2VuS2V5c0gAEiYKB2luX3N5bmMYBiABKAsyEy5yb2xlY2FsbC52MS5JblN5bmNIABIrCgloZWFydGJlYXQYByABKAsyFi5yb2xlY2FsbC52MS5IZWFydGJlYXRIABIjCgVkcmFpbhgIIAEoCzISLnJvbGVjYWxsLnYxLkRyYWluSABCBgoEYm9keSIKCghTbmFwc2hvdCKQAgoDUG9kEgsKA3VpZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCRIRCglhZGRyZXNzZXMYBCADKAkSFAoMaG9zdF9uZXR3b3JrGAUgASgIEhEKCWlzX3N0YXRpYxgGIAEoCBIQCghkZWxldGluZxgHIAEoCBIWCg5yZXF1aXJlX2ltZHN2MhgIIAEoCBIRCgRyb2xlGAkgASgJSAGIAQESJwoHZ3JhbnRlZBgKIAEoCzIULnJvbGVjYWxsLnYxLkdyYW50ZWRIABInCgdyZWZ1c2VkGAsgASgLMhQucm9sZWNhbGwudjEuUmVmdXNlZEgAQgcKBWdyYW50QgcKBV9yb2xlIiwKB0dyYW50ZWQSEAoIcm9sZV9hcm4YASABKAkSDwoHc2Vzc2lvbhgCIAEoDSInCgdSZWZ1c2VkEgwKBGNvZGUYASABKAkSDgoGcmVhc29uGAIgASgJIhYKB1BvZEdvbmUSCwoDdWlkGAEgASgJInoKB1Nlc3Npb24SCgoCaWQYASABKA0SLwoLY3JlZGVudGlhbHMYAiABKAsyGC5yb2xlY2FsbC52MS5DcmVkZW50aWFsc0gAEicKB2ZhaWx1cmUYAyABKAsyFC5yb2xlY2FsbC52MS5SZWZ1c2VkSABCCQoHb3V0Y29tZSJ9CgtDcmVkZW50aWFscxIVCg1hY2Nlc3Nfa2V5X2lkGAEgASgJEhkKEXNlY3JldF9hY2Nlc3Nfa2V5GAIgASgJEhUKDXNlc3Npb25fdG9rZW4YAyABKAkSEQoJaXNzdWVkX2F0GAQgASgEEhIKCmV4cGlyZXNfYXQYBSABKAQiPAoJVG9rZW5LZXlzEg4KBmlzc3VlchgBIAEoCRIRCglhdWRpZW5jZXMYAiADKAkSDAoEa2V5cxgDIAMoCSJDCgZJblN5bmMSJwoIcG9zaXRpb24YASABKAsyFS5yb2xlY2FsbC52MS5Qb3NpdGlvbhIQCghiYXNlX2FybhgCIAEoCSILCglIZWFydGJlYXQiBwoFRHJhaW4iXQoNUmVwb3J0UmVxdWVzdBIMCgRub2RlGAEgASgJEjYKD2FkZHJlc3NfZGlzcHV0ZRgCIAEoCzIbLnJvbGVjYWxsLnYxLkFkZHJlc3NEaXNwdXRlSABCBgoEYm9keSIQCg5SZXBvcnRSZXNwb25zZSJECg5BZGRyZXNzRGlzcHV0ZRIPCgdhZGRyZXNzGAEgASgJEg8KB2JldHdlZW4YAiABKAkSEAoIcG9kX3VpZHMYAyADKAkykwEKCE5vZGVGZWVkEkIKBkZvbGxvdxIaLnJvbGVjYWxsLnYxLkZvbGxvd1JlcXVlc3QaGC5yb2xlY2FsbC52MS5GZWVkTWVzc2FnZSIAMAESQwoGUmVwb3J0Ehoucm9sZWNhbGwudjEuUmVwb3J0UmVxdWVzdBobLnJvbGVjYWxsLnYxLlJlcG9ydFJlc3BvbnNlIgBiBnByb3RvMw");
 
 /**
  * @generated from message rolecall.v1.FollowRequest
@@ -487,6 +487,83 @@ export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
   messageDesc(file_rolecall_v1_node_feed, 13);
 
 /**
+ * @generated from message rolecall.v1.ReportRequest
+ */
+export type ReportRequest = Message<"rolecall.v1.ReportRequest"> & {
+  /**
+   * As in FollowRequest.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * @generated from oneof rolecall.v1.ReportRequest.body
+   */
+  body: {
+    /**
+     * @generated from field: rolecall.v1.AddressDispute address_dispute = 2;
+     */
+    value: AddressDispute;
+    case: "addressDispute";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message rolecall.v1.ReportRequest.
+ * Use `create(ReportRequestSchema)` to create a new message.
+ */
+export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
+  messageDesc(file_rolecall_v1_node_feed, 14);
+
+/**
+ * @generated from message rolecall.v1.ReportResponse
+ */
+export type ReportResponse = Message<"rolecall.v1.ReportResponse"> & {
+};
+
+/**
+ * Describes the message rolecall.v1.ReportResponse.
+ * Use `create(ReportResponseSchema)` to create a new message.
+ */
+export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
+  messageDesc(file_rolecall_v1_node_feed, 15);
+
+/**
+ * Two don't agree on whose an address is, and its requests are refused.
+ *
+ * @generated from message rolecall.v1.AddressDispute
+ */
+export type AddressDispute = Message<"rolecall.v1.AddressDispute"> & {
+  /**
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * Who: "records" (of the node's container runtime, among themselves), "record-and-kernel",
+   * "server-and-record" or "server-and-kernel".
+   *
+   * @generated from field: string between = 2;
+   */
+  between: string;
+
+  /**
+   * Pods that are named for it. A server looks at eight of them.
+   *
+   * @generated from field: repeated string pod_uids = 3;
+   */
+  podUids: string[];
+};
+
+/**
+ * Describes the message rolecall.v1.AddressDispute.
+ * Use `create(AddressDisputeSchema)` to create a new message.
+ */
+export const AddressDisputeSchema: GenMessage<AddressDispute> = /*@__PURE__*/
+  messageDesc(file_rolecall_v1_node_feed, 16);
+
+/**
  * @generated from service rolecall.v1.NodeFeed
  */
 export const NodeFeed: GenService<{
@@ -500,6 +577,17 @@ export const NodeFeed: GenService<{
     methodKind: "server_streaming";
     input: typeof FollowRequestSchema;
     output: typeof FeedMessageSchema;
+  },
+  /**
+   * What the agent sees on its node and the owners of its pods should know. Nothing is decided by it: a
+   * server may pass it over, and one that takes no reports, UNIMPLEMENTED, is sent no more.
+   *
+   * @generated from rpc rolecall.v1.NodeFeed.Report
+   */
+  report: {
+    methodKind: "unary";
+    input: typeof ReportRequestSchema;
+    output: typeof ReportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_rolecall_v1_node_feed, 0);
