@@ -134,6 +134,7 @@ async function serve(
   if (settings.readyFile !== "") {
     resources.use(await openReadyFile({ path: settings.readyFile, health, clock }));
   }
+  const upstream = resources.use(metadataUpstream({ endpoint: settings.metadataEndpoint, clock }));
   const open = async (stop: AbortSignal): Promise<void> => {
     const isReady = async (): Promise<boolean> => unreadiness() === undefined;
     await awaitTurn({ port: settings.port, listeners: listeningSockets, isReady, clock }, stop);
@@ -160,7 +161,7 @@ async function serve(
               table,
               podAt: (address) => table.known(address),
               tokens: new Tokens({ macs: () => tokenKeys.macs(), clock }),
-              upstream: metadataUpstream({ endpoint: settings.metadataEndpoint, clock }),
+              upstream: upstream.ask,
               allow: await compileSetting(settings.allowRouteRegexp),
               allowSource: settings.allowRouteRegexp,
               requireImdsv2: settings.requireImdsv2,

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { FakeClock } from "#test/fake-clock.ts";
+import { promisify } from "node:util";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { FakeClock, settle } from "#test/fake-clock.ts";
 import { metadataUpstream } from "./metadata-upstream.ts";
 
 const never = new AbortController().signal;
@@ -14,6 +15,8 @@ describe("metadataUpstream", { timeout: 20_000 }, () => {
   let answer: (request: IncomingMessage, response: ServerResponse) => void;
   let server: http.Server;
   let endpoint: string;
+  let opened = new DisposableStack();
+  const connections = () => promisify(server.getConnections.bind(server))();
   before(async () => {
     server = http.createServer((request, response) => {
       const { method = "", url = "", headers } = request;
@@ -21,22 +24,26 @@ describe("metadataUpstream", { timeout: 20_000 }, () => {
       if (url === TOKEN_PATH && method === "PUT") response.end("node-token");
       else answer(request, response);
     });
+    // An idle connection ends by who opened it, or not at all.
+    server.keepAliveTimeout = 0;
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   });
-  after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
+  after(() => void server.close());
   beforeEach(() => {
+    opened = new DisposableStack();
     asked.length = 0;
     answer = (request, response) => response.end(`about ${request.url}`);
   });
 
+  afterEach(() => opened.dispose());
+
   const setUp = () => {
     const clock = new FakeClock();
-    return { clock, ask: metadataUpstream({ endpoint, clock }) };
+    const upstream = metadataUpstream({ endpoint, clock });
+    opened.use(upstream);
+    return { clock, upstream, ask: upstream.ask };
   };
 
   test("asks with a token of its own and nothing that a pod could have sent", async () => {
@@ -152,6 +159,31 @@ describe("metadataUpstream", { timeout: 20_000 }, () => {
       assert.equal((await ask("/a", never)).body, "again");
     });
   }
+
+  test("closes its connections when it is disposed of", async () => {
+    const { upstream, ask } = setUp();
+    await ask("/a", never);
+    assert.ok((await connections()) > 0);
+
+    upstream[Symbol.dispose]();
+
+    while ((await connections()) > 0) await settle();
+  });
+
+  test("ends what is asked, and what waits for a connection, when it is disposed of", async () => {
+    const { upstream, ask } = setUp();
+    answer = () => undefined;
+    const asking = Promise.allSettled(
+      Array.from({ length: 12 }, (_, index) => ask(`/${index}`, never)),
+    );
+    while (asked.filter(({ method }) => method === "GET").length < 8) await settle();
+    const before = asked.length;
+    upstream[Symbol.dispose]();
+
+    assert.ok((await asking).every(({ status }) => status === "rejected"));
+    while ((await connections()) > 0) await settle();
+    assert.equal(asked.length, before);
+  });
 
   test("passes on that the service does not know a path", async () => {
     answer = (_request, response) => response.writeHead(404, { "content-type": "text/html" }).end();

@@ -13,6 +13,11 @@ export interface UpstreamAnswer {
 /** Asks the real metadata service for a path that is allowed. */
 export type AskUpstream = (path: string, signal: AbortSignal) => Promise<UpstreamAnswer>;
 
+/** The way to the real metadata service. Disposing closes its connections, with what is asked on them. */
+export interface MetadataUpstream extends Disposable {
+  readonly ask: AskUpstream;
+}
+
 export interface UpstreamOptions {
   /** `--metadata-endpoint`, without a slash at its end. */
   readonly endpoint: string;
@@ -34,9 +39,10 @@ const TOKEN_TTL_SECONDS = 21_600;
  * packets, and answers are kept: for a few seconds, or for good where the value is constant. A failure
  * of the service is not kept.
  *
- * Fails with `server_unavailable`, and with `overloaded` beyond `ASKING_MAX` questions at once.
+ * Asking fails with `server_unavailable`, and with `overloaded` beyond `ASKING_MAX` questions at once.
  */
-export function metadataUpstream({ endpoint, clock }: UpstreamOptions): AskUpstream {
+export function metadataUpstream({ endpoint, clock }: UpstreamOptions): MetadataUpstream {
+  const stop = new AbortController();
   const agent = new http.Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
   const cached = new Map<string, { until: number; readonly answer: Promise<UpstreamAnswer> }>();
   let asking = 0;
@@ -44,10 +50,12 @@ export function metadataUpstream({ endpoint, clock }: UpstreamOptions): AskUpstr
   const ask = async (path: string): Promise<UpstreamAnswer> => {
     // A node that has no IMDSv2 refuses the PUT; then the first version is what there is.
     const token = await send(`${endpoint}/latest/api/token`, agent, {
+      signal: stop.signal,
       method: "PUT",
       headers: { "x-aws-ec2-metadata-token-ttl-seconds": String(TOKEN_TTL_SECONDS) },
     });
     return send(`${endpoint}${encodeURI(path)}`, agent, {
+      signal: stop.signal,
       method: "GET",
       headers: token.status === 200 ? { "x-aws-ec2-metadata-token": token.body } : {},
     });
@@ -72,7 +80,7 @@ export function metadataUpstream({ endpoint, clock }: UpstreamOptions): AskUpstr
     }
   };
 
-  return async (path, signal) => {
+  const askOnce: AskUpstream = async (path, signal) => {
     const now = clock.now();
     const known = cached.get(path);
     if (known !== undefined && known.until > now) return await known.answer;
@@ -90,18 +98,30 @@ export function metadataUpstream({ endpoint, clock }: UpstreamOptions): AskUpstr
     cached.set(path, { until: now + CACHED_MS, answer });
     return await answer;
   };
+  return {
+    ask: askOnce,
+    [Symbol.dispose]() {
+      // What waits for a connection is still given one, and none of these is kept either.
+      agent.maxFreeSockets = 0;
+      stop.abort(new Error("the agent has stopped"));
+      agent.destroy();
+    },
+  };
 }
 
 function send(
   url: string,
   agent: http.Agent,
-  options: { method: string; headers: Record<string, string> },
+  {
+    signal: stop,
+    ...options
+  }: { signal: AbortSignal; method: string; headers: Record<string, string> },
 ): Promise<UpstreamAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
   const fail = (cause: unknown): void =>
     reject(new AppError("server_unavailable", "the metadata service cannot be reached", { cause }));
   // In all, the wait for a socket included.
-  const signal = AbortSignal.timeout(WITHIN_MS);
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(WITHIN_MS)]);
   const request = http.request(url, { agent, signal, ...options }, (response) => {
     let body = "";
     response.setEncoding("utf8");
