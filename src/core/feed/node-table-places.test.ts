@@ -139,6 +139,15 @@ describe("NodeTable and what the node itself says", () => {
     assert.deepEqual(await table.known(ADDRESS), nobody);
   });
 
+  test("knows a static pod by one UID, whether the feed tells of it already or not", async () => {
+    const { put, table, world, pods } = setUp();
+    world.podUid = "uid-of-the-node";
+    assert.equal((await table.known(ADDRESS)).uid, "uid-of-the-node");
+    put({ isStatic: true });
+    const { uid, fed } = await table.known(ADDRESS);
+    assert.deepEqual([uid, fed], ["uid-of-the-node", pods.byUid("uid-1")]);
+  });
+
   test("does not look again for who has just been told of an address, but after a wait", async () => {
     const { put, issue, table, world, clock, outcome } = setUp();
     put();

@@ -15,7 +15,7 @@ import { type Waiter, WaitingRoom } from "./waiting-room.ts";
 
 /** What the agent knows of the pod at an address without asking anybody. */
 export interface KnownPod {
-  /** Undefined while it is not known whose the address is. */
+  /** As the node knows it, which calls static pods by others than the API does; undefined while it is not known. */
   readonly uid: string | undefined;
   /** Whether its namespace asks for session tokens; undefined while that is not known. */
   readonly requireImdsv2: boolean | undefined;
@@ -163,8 +163,8 @@ export class NodeTable {
   /** What is known of the pod at an address now. Waits for nothing and never throws. */
   async known(address: string): Promise<KnownPod> {
     try {
-      const fed = await this.#podAt(address);
-      const { uid, requireImdsv2, grant } = fed;
+      const { fed, uid } = await this.#ownerAt(address);
+      const { requireImdsv2, grant } = fed;
       const roleArn = grant.outcome === "granted" ? grant.roleArn : undefined;
       const isDecided = grant.outcome !== "refused" || grant.code !== "namespace_unknown";
       return { uid, requireImdsv2: isDecided ? requireImdsv2 : undefined, roleArn, fed };
@@ -192,7 +192,7 @@ export class NodeTable {
     // Only at once: after a wait the address may be another pod's.
     let first = known;
     const readNow = async (): Promise<T> => {
-      const pod = first ?? (await this.#podAt(address));
+      const pod = first ?? (await this.#ownerAt(address)).fed;
       first = undefined;
       return read(pod);
     };
@@ -214,20 +214,20 @@ export class NodeTable {
   }
 
   /**
-   * The feed's word on an address, held against the node's own.
+   * The feed's word on an address, held against the node's own, and the pod's UID by the node where it has one.
    *
    * @throws {AppError} `pod_not_found`, `pod_ambiguous` or `host_network`
    */
-  async #podAt(address: string): Promise<FedPod> {
+  async #ownerAt(address: string): Promise<{ readonly fed: FedPod; readonly uid: string }> {
     const { pods, places } = this.#options;
     const local = await places.ownerOf(address);
     const podUid = local.record?.podUid;
     const named = podUid === undefined ? undefined : pods.byUid(podUid);
     const claims = pods.at(address);
     places.compare(local, claims);
-    const pod = ownerOfAddress(address, claims, podUid, named);
-    await places.confirm(local, pod);
-    return pod;
+    const fed = ownerOfAddress(address, claims, podUid, named);
+    await places.confirm(local, fed);
+    return { fed, uid: podUid ?? fed.uid };
   }
 
   /** @throws {AppError} `pod_ambiguous` */
