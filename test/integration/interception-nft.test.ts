@@ -11,7 +11,8 @@ import {
   METADATA,
   MetadataNetwork,
   NODE_ADDRESS,
-  OTHER_PORTS,
+  NODE_ADDRESS_6,
+  OTHER_WAYS,
   type Prober,
 } from "#test/metadata-network.ts";
 import { cannotMakeNamespaces, type Inside } from "#test/namespace.ts";
@@ -37,6 +38,8 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
   let served: readonly Prober[];
   /** Everybody who must not get through. */
   let pods: Prober[];
+  /** One that keeps its connections. */
+  let keeping: Prober;
   let agent: Inside;
 
   before(async () => {
@@ -46,13 +49,10 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
     const files = await writeTlsFolder(join(folder, "tls"), { ...pair, ca: [authority.cert] });
     tls = [`--cert=${files.cert}`, `--key=${files.key}`, `--ca=${files.ca}`];
     network = await MetadataNetwork.open();
-    const urls = [...ENDPOINTS, ...OTHER_PORTS];
+    const urls = [...ENDPOINTS, ...OTHER_WAYS];
     served = [network.probe("routed", urls), network.probe("bridged", urls)];
-    pods = [
-      ...served,
-      network.probe("flat", METADATA),
-      network.probe("routed", METADATA, "--keep"),
-    ];
+    keeping = network.probe("routed", METADATA, "--keep");
+    pods = [...served, network.probe("flat", ENDPOINTS), keeping];
   });
   after(async () => {
     await network[Symbol.asyncDispose]();
@@ -120,6 +120,7 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
 
   test("once the rules are there, before any agent, all are refused at once, kept connections too", async () => {
     await intercept();
+    await keeping.until(/^ECONNRESET$/);
     // What was on its way when the rules came.
     await sleep(100);
     network.forget();
@@ -135,15 +136,44 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
   });
 
   test("the node's own requests go where they went", async () => {
-    await using own = network.probe("node", [...ENDPOINTS, ...OTHER_PORTS]);
+    await using own = network.probe("node", [...ENDPOINTS, ...OTHER_WAYS]);
     await own.until(NODE_ROLE);
     assert.deepEqual(new Set([...own.answers().values()].flat()), new Set(["node-role"]));
+  });
+
+  test("so do those to an address that is its own, as that of EKS Pod Identity's agent", async () => {
+    await using _ = network.serveOnNode(["169.254.170.23/32", "fd00:ec2::23/128"]);
+    await using own = network.probe("node", CONTAINER);
+    await own.until(NODE_ROLE);
+    for (const prober of served) prober.forget();
+    for (const prober of served) await prober.until(REFUSED);
   });
 
   test("an agent without NET_ADMIN gets their requests, routed and bridged, IPv4 and IPv6", async () => {
     const without = ["setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"];
     agent = startAgent([], without);
     await everyServedPodGets(AGENT);
+    for (const prober of served) {
+      await prober.until(REFUSED, OTHER_WAYS);
+      const others = OTHER_WAYS.flatMap((url) => prober.answers().get(url) ?? []);
+      assert.ok(!others.includes("pong"), others.join());
+    }
+    await stop("SIGTERM");
+  });
+
+  test("an agent of a node that is known by IPv6 gets those by IPv4, of interfaces without an address too", async () => {
+    const host = `--host=${NODE_ADDRESS_6}`;
+    await intercept(host);
+    agent = startAgent([host]);
+    await everyServedPodGets(AGENT);
+    await stop("SIGTERM");
+  });
+
+  test("where the node has one address alone, the other family goes to the interface's", async () => {
+    network.node.run(`ip addr del ${NODE_ADDRESS_6}/64 dev eth0`);
+    agent = startAgent(["--interception=nft"]);
+    await everyServedPodGets(AGENT);
+    network.node.run(`ip addr add ${NODE_ADDRESS_6}/64 dev eth0 nodad`);
     await stop("SIGTERM");
   });
 
@@ -220,16 +250,18 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
   });
 
   for (const [fence, script] of Object.entries({
-    "rules of nft": "ip -4 rule del pref 12; ip -6 rule del pref 12",
+    "rules of nft": "for family in -4 -6; do while ip $family rule del pref 12; do :; done; done",
     "routing rules": "nft flush ruleset",
   })) {
     test(`without an agent to repair anything, the ${fence} alone hold`, async () => {
-      await intercept();
+      // With this interface nothing is redirected.
+      await intercept("--host-interface=docker0");
       bridgesAreOpen = script.includes("flush ruleset");
       network.node.run(script);
       for (const prober of pods) prober.forget();
       // What routing prohibits is told at a limited rate.
-      await everyServedPodGets(fence === "routing rules" ? /EHOSTUNREACH|EACCES|silence/ : REFUSED);
+      const outcome = fence === "routing rules" ? /EHOSTUNREACH|EACCES|silence/ : REFUSED;
+      for (const prober of served) await prober.until(outcome);
       await sleep(500);
     });
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ROLECALL } from "#apps/demo/processes.ts";
-import { MetadataNetwork, NODE_ADDRESS } from "#test/metadata-network.ts";
+import { MetadataNetwork, NODE_ADDRESS, NODE_ADDRESS_6 } from "#test/metadata-network.ts";
 import { cannotMakeNamespaces, type Inside } from "#test/namespace.ts";
 
 const PORT = 8181;
@@ -62,7 +62,7 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
   /** Starts an agent that finds the image's program where the image has it. */
   function start(flags: readonly string[] = [], before: readonly string[] = []): Inside {
     const script = `mount --bind ${folder} /usr/local/sbin; exec "$@"`;
-    const own = [`--host=${NODE_ADDRESS}`, `--port=${PORT}`, `--ready-file=${readyFile()}`];
+    const own = [`--port=${PORT}`, `--ready-file=${readyFile()}`];
     const inside = ["unshare", "--mount", "sh", "-euc", script, "sh", ...before];
     const command = [
       ...inside,
@@ -72,7 +72,7 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
       ...own,
       "--interception-self-test",
     ];
-    const agent = network.node.start([...command, ...flags]);
+    const agent = network.node.start([...command, ...flags], { HOST_IP: NODE_ADDRESS });
     agents.push(agent);
     return agent;
   }
@@ -91,6 +91,7 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
     ["nft", "--interception=nft"],
     ["nft of pods' interfaces", "--interception=nft", "--host-interface=cali+"],
     ["nft of all others", "--interception=nft", "--host-interface=!eth0"],
+    ["nft on a node of IPv6", "--interception=nft", `--host=${NODE_ADDRESS_6}`],
     ["iptables", "--iptables", "--host-interface=cali+"],
   ]) {
     test(`passes with the rules of ${rules}, and then the agent is ready`, async () => {
@@ -106,7 +107,7 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
     ["requests go to another port", `s/:${PORT}/:9/`, /169\.254\.169\.254: Connection refused/],
     [
       "only those by IPv6 go astray",
-      `s/redirect to :${PORT}/redirect to :9/`,
+      `s/${NODE_ADDRESS_6}]:${PORT}/${NODE_ADDRESS_6}]:9/`,
       /fd00:ec2::254: Con/,
     ],
     [

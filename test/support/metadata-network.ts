@@ -1,14 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Inside, Namespace } from "#test/namespace.ts";
 
-/** The node's address, and its interface towards the machine's network. */
+/** The node's addresses, both at its interface towards the machine's network. */
 export const NODE_ADDRESS = "10.9.0.2";
+export const NODE_ADDRESS_6 = "fd09::2";
 /** A pod's place in the network; each has its own way to the node. */
 export type Place = "routed" | "bridged" | "flat" | "late";
 
 export const METADATA = ["http://169.254.169.254", "http://[fd00:ec2::254]"] as const;
 export const CONTAINER = ["http://169.254.170.23", "http://[fd00:ec2::23]"] as const;
-export const OTHER_PORTS = ["http://169.254.169.254:8080", "http://[fd00:ec2::254]:8080"] as const;
+/** Ways to these addresses that nobody needs. */
+export const OTHER_WAYS = [
+  ...[...METADATA, ...CONTAINER].map((url) => `${url}:8080`),
+  "udp://169.254.169.254:80",
+  "udp://[fd00:ec2::254]:80",
+] as const;
 
 const PROGRAM = (name: string): string[] => [
   process.execPath,
@@ -49,7 +55,8 @@ export class MetadataNetwork implements AsyncDisposable {
   ) {
     this.#resources = resources;
     this.node = node;
-    this.#standIn = wire.start([...PROGRAM("metadata-stand-in"), "80", "8080"]);
+    const at = ["80", "8080", "169.254.169.254", "fd00:ec2::254"];
+    this.#standIn = wire.start([...PROGRAM("metadata-stand-in"), ...at]);
   }
 
   static async open(): Promise<MetadataNetwork> {
@@ -64,12 +71,12 @@ export class MetadataNetwork implements AsyncDisposable {
       ip link set n0 up; ip addr add 10.9.0.1/24 dev n0; ip addr add fd09::1/64 dev n0 nodad
       ip link set f0 up; ip addr add 10.8.0.1/24 dev f0; ip addr add fd08::1/64 dev f0 nodad
       ip route add 10.244.0.0/16 via ${NODE_ADDRESS}
-      ip -6 route add fd44::/16 via fd09::2`);
+      ip -6 route add fd44::/16 via ${NODE_ADDRESS_6}`);
     node.run(`
       sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
       sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 || true
       ip link set eth0 up; ip addr add ${NODE_ADDRESS}/24 dev eth0
-      ip addr add fd09::2/64 dev eth0 nodad
+      ip addr add ${NODE_ADDRESS_6}/64 dev eth0 nodad
       ip route add default via 10.9.0.1; ip -6 route add default via fd09::1
       ip link add cni0 type bridge; ip link set cni0 up
       ip addr add 10.244.2.1/24 dev cni0; ip addr add fd44:2::1/64 dev cni0 nodad
@@ -133,6 +140,20 @@ export class MetadataNetwork implements AsyncDisposable {
           }
           await sleep(20);
         }
+      },
+    };
+  }
+
+  /** Gives the node itself addresses of such services, which answer what the real ones do. */
+  serveOnNode(addresses: readonly string[]): AsyncDisposable {
+    const served = this.node.start([...PROGRAM("metadata-stand-in"), "80"]);
+    const each = (action: "add" | "del"): string =>
+      addresses.map((address) => `ip addr ${action} ${address} dev lo`).join("\n");
+    this.node.run(each("add"));
+    return {
+      [Symbol.asyncDispose]: async () => {
+        this.node.run(each("del"));
+        await served[Symbol.asyncDispose]();
       },
     };
   }

@@ -1,12 +1,14 @@
 /**
  * A program that asks at each of the URLs that it is given, again and again, as a pod would: on new
  * connections, and with `--keep` on one that it keeps for as long as it lives. Says `URL outcome`, a line
- * a question; the outcome is the answer's text or the error's code.
+ * a question; the outcome is the answer's text or the error's code. `udp:` asks with a datagram.
  */
+import { createSocket } from "node:dgram";
 import http from "node:http";
+import { isIPv6 } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PAUSE_MS = 80;
+const PAUSE_MS = 150;
 const PATIENCE_MS = 400;
 const keep = process.argv.includes("--keep");
 const agent = new http.Agent({ keepAlive: keep });
@@ -26,13 +28,26 @@ function ask(url: string): Promise<string> {
   });
 }
 
+function askByDatagram({ hostname, port }: URL): Promise<string> {
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
+  const outcome = new Promise<string>((resolve) => {
+    socket.on("message", (text) => resolve(String(text)));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.connect(Number(port), host, () => socket.send("ping"));
+    setTimeout(resolve, PATIENCE_MS, "silence");
+  });
+  return outcome.finally(() => socket.close());
+}
+
 await Promise.all(
   process.argv
     .slice(2)
-    .filter((url) => url.startsWith("http:"))
+    .filter((argument) => URL.canParse(argument))
     .map(async (url) => {
+      const asks = url.startsWith("udp:") ? () => askByDatagram(new URL(url)) : () => ask(url);
       for (;;) {
-        process.stdout.write(`${url} ${await ask(url)}\n`);
+        process.stdout.write(`${url} ${await asks()}\n`);
         await sleep(PAUSE_MS);
       }
     }),

@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { quietEnvironment } from "#apps/demo/processes.ts";
+import type { Execute } from "#edges/linux/execute.ts";
 
 /** A process in a namespace, and what it says. */
 export interface Inside extends AsyncDisposable {
@@ -82,6 +83,15 @@ export class Namespace implements AsyncDisposable {
   #entering(...command: readonly string[]): string[] {
     return [`--net=/proc/${this.pid}/ns/net`, "--", ...command];
   }
+}
+
+/** Runs programs in the namespace, as an agent there would. */
+export function executeIn(namespace: Namespace): Execute {
+  return async (program, parameters, _signal, input) => {
+    const entering = [`--net=/proc/${namespace.pid}/ns/net`, "--", program, ...parameters];
+    const { status, stdout, stderr } = spawnSync("nsenter", entering, { encoding: "utf8", input });
+    return { status: status ?? -1, stdout, stderr };
+  };
 }
 
 /** Why such namespaces can't be made here, with the programs that are wanted in them; false when they can. */

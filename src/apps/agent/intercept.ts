@@ -67,7 +67,7 @@ export async function intercept(
     clock,
     random,
   };
-  const tested = await selfTestFor({ ...options, random });
+  const tested = await selfTestFor({ ...options, random }, signal);
   return {
     ...(tested ?? NOT_TESTED),
     takeOver: (stop) => interception.takeOver(stop),
@@ -82,10 +82,12 @@ export async function intercept(
 /** The test that the settings ask for, of what they have intercepted. */
 async function selfTestFor(
   options: Pick<InterceptOptions, "settings" | "clock" | "random" | "observe" | "exec">,
+  signal: AbortSignal,
 ): Promise<SelfTest | undefined> {
   const { settings, random, exec } = options;
-  const intercepted = interceptedBy(settings);
-  if (!settings.interceptionSelfTest || intercepted === undefined) return undefined;
+  if (!settings.interceptionSelfTest) return undefined;
+  const intercepted = await interceptedBy(options, signal);
+  if (intercepted === undefined) return undefined;
   const { hostInterface } = intercepted;
   const withIPv6 = await hasIPv6();
   return selfTest({

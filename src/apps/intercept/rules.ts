@@ -1,10 +1,11 @@
-import { isIPv6 } from "node:net";
+import { isIPv4 } from "node:net";
 import type { Clock } from "#core/clock.ts";
 import type { Execute } from "#edges/linux/execute.ts";
 import { interceptedEndpoints } from "#edges/linux/intercepted-addresses.ts";
 import type { InterceptionEvent, InterceptionRules } from "#edges/linux/interception-rules.ts";
 import { iptablesRules } from "#edges/linux/iptables.ts";
 import { nftRules } from "#edges/linux/nft.ts";
+import { otherAddress } from "#edges/linux/other-address.ts";
 import { fenced } from "#edges/linux/routing-fence.ts";
 import type { InterceptionSettings } from "./settings.ts";
 
@@ -44,16 +45,23 @@ export function rulesFor(options: RulesOptions): InterceptionRules | undefined {
       const { hostInterface, interceptContainerEndpoint: containerEndpoint } = settings;
       const endpoints = interceptedEndpoints(containerEndpoint);
       const target = { hostInterface, hostIp, port, endpoints, since: clock.now() };
-      return fenced(nftRules({ target, observe, exec }), endpoints, exec);
+      const otherIp = (signal: AbortSignal): Promise<string | undefined> =>
+        otherAddress(hostIp, signal, exec);
+      return fenced(nftRules({ target, otherIp, observe, exec }), endpoints, exec);
     }
   }
 }
 
 /**
- * What a pod can be sure of with these settings: of the family that is not the node's own only with nft,
- * and only what comes in at an interface with an address of it, which IPv4 does not give to each.
+ * What a pod can be sure of with these settings: of the family that `--host` is not of only with nft. Where the
+ * node has no address of it, that is what comes in at an interface with one, which IPv4 does not give to each.
+ *
+ * @throws {AppError} `invalid_settings` when the node's addresses can't be told.
  */
-export function interceptedBy(settings: InterceptionSettings): Intercepted | undefined {
+export async function interceptedBy(
+  { settings, exec }: Pick<RulesOptions, "settings" | "exec">,
+  signal: AbortSignal,
+): Promise<Intercepted | undefined> {
   const { host, hostInterface, interceptContainerEndpoint } = settings;
   switch (wayOf(settings)) {
     case "none":
@@ -66,7 +74,8 @@ export function interceptedBy(settings: InterceptionSettings): Intercepted | und
     case "nft": {
       const endpoints = interceptedEndpoints(interceptContainerEndpoint);
       const ip6 = endpoints.map((endpoint) => endpoint.ip6);
-      const ip = isIPv6(host) ? [] : endpoints.map((endpoint) => endpoint.ip);
+      const hasIPv4 = isIPv4(host) || (await otherAddress(host, signal, exec)) !== undefined;
+      const ip = hasIPv4 ? endpoints.map((endpoint) => endpoint.ip) : [];
       return { addresses: [...ip, ...ip6], hostInterface };
     }
   }

@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { isIP, isIPv4 } from "node:net";
 import { AppError } from "#core/errors.ts";
 import { TTL_HEADER } from "#core/imds/answers.ts";
 import type { Endpoint } from "./intercepted-addresses.ts";
@@ -8,6 +8,8 @@ import { checkPort, parseInterfaces, type RuleTarget } from "./rule-target.ts";
 export interface RulesetTarget extends Omit<RuleTarget, "hostInterface"> {
   /** Every interface but the loopback when absent. */
   readonly hostInterface: string | undefined;
+  /** The node's address in the family that `hostIp` is not of, where it has one. */
+  readonly otherIp?: string | undefined;
   readonly endpoints: readonly Endpoint[];
   /** When the agent started, in milliseconds since the epoch; says whose rules these are. */
   readonly since: number;
@@ -107,19 +109,20 @@ function interfaceMatch(hostInterface: string | undefined): string {
 }
 
 /**
- * To the node's address where it is known. In the other family to the address of the interface that
- * the request came over: with IPv6 each has one, and a request over one without is dropped.
+ * To the node's address. In a family in which it has none, to the address of the interface that the request
+ * came over; the kernel drops what comes over one without.
  */
-function destinations({ hostIp, port }: RulesetTarget): { ip: string; ip6: string } {
-  const family = isIP(hostIp);
-  if (family === 0) {
+function destinations({ hostIp, otherIp, port }: RulesetTarget): { ip: string; ip6: string } {
+  if (isIP(hostIp) === 0) {
     throw new AppError(
       "invalid_settings",
       `--host ${JSON.stringify(hostIp)} is not an address, which --interception=nft needs`,
     );
   }
+  const [ip, ip6] = isIPv4(hostIp) ? [hostIp, otherIp] : [otherIp, hostIp];
   const redirect = `redirect to :${port}`;
-  return family === 4
-    ? { ip: `dnat ip to ${hostIp}:${port}`, ip6: redirect }
-    : { ip: redirect, ip6: `dnat ip6 to [${hostIp}]:${port}` };
+  return {
+    ip: ip === undefined ? redirect : `dnat ip to ${ip}:${port}`,
+    ip6: ip6 === undefined ? redirect : `dnat ip6 to [${ip6}]:${port}`,
+  };
 }

@@ -1,26 +1,16 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { textAnswer, tokenAnswer } from "#core/imds/answers.ts";
 import { answerText } from "#edges/http/answer-text.ts";
-import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
-import type { Execute } from "./execute.ts";
+import { cannotMakeNamespaces, executeIn, Namespace } from "#test/namespace.ts";
 import { interceptedEndpoints } from "./intercepted-addresses.ts";
 import type { InterceptionEvent } from "./interception-rules.ts";
 import { nftRules } from "./nft.ts";
+import { otherAddress } from "./other-address.ts";
 import { fenced } from "./routing-fence.ts";
 
 const never = new AbortController().signal;
 const skip = cannotMakeNamespaces("nft", "ip");
-
-/** Runs programs in the namespace, as an agent there would. */
-function executeIn(namespace: Namespace): Execute {
-  return async (program, parameters, _signal, input) => {
-    const entering = [`--net=/proc/${namespace.pid}/ns/net`, "--", program, ...parameters];
-    const { status, stdout, stderr } = spawnSync("nsenter", entering, { encoding: "utf8", input });
-    return { status: status ?? -1, stdout, stderr };
-  };
-}
 
 const target = { hostIp: "10.0.0.1", port: 8181, endpoints: interceptedEndpoints(true) };
 
@@ -31,7 +21,12 @@ describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 },
     const observe = (event: InterceptionEvent): void => void events.push(event);
     const exec = executeIn(namespace);
     const rules = (since: number, hostInterface?: string) =>
-      nftRules({ target: { ...target, hostInterface, since }, observe, exec });
+      nftRules({
+        target: { ...target, hostInterface, since },
+        otherIp: (signal) => otherAddress(target.hostIp, signal, exec),
+        observe,
+        exec,
+      });
     return { namespace, rules, exec, events };
   }
 
@@ -76,6 +71,28 @@ describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 },
     assert.deepEqual([await first.areIntact(never), await second.areIntact(never)], [true, true]);
     await first.apply(never);
     assert.equal(await second.areIntact(never), false);
+  });
+
+  test("bring the other family to the node's address while it has one, and follow it", async () => {
+    const { namespace, rules } = await setUp();
+    await using _ = namespace;
+    namespace.run("ip link add eth0 type bridge; ip addr add 10.0.0.1/24 dev eth0");
+    const ours = rules(1);
+    const way = (): string | undefined =>
+      /ip6 daddr .* tcp dport 80 (?<way>.*)/.exec(namespace.run("nft list ruleset"))?.groups?.[
+        "way"
+      ];
+    await ours.apply(never);
+    assert.equal(way(), "redirect to :8181");
+    for (const [change, expected] of [
+      ["add fd09::2/64", "dnat ip6 to [fd09::2]:8181"],
+      ["del fd09::2/64", "redirect to :8181"],
+    ] as const) {
+      namespace.run(`ip addr ${change} dev eth0`);
+      assert.equal(await ours.areIntact(never), false);
+      await ours.apply(never);
+      assert.deepEqual([await ours.areIntact(never), way()], [true, expected]);
+    }
   });
 
   test("leave what is not ours, and go whole", async () => {
@@ -158,6 +175,7 @@ describe("nftRules", () => {
     const events: InterceptionEvent[] = [];
     const rules = nftRules({
       target: { ...target, hostInterface: undefined, since: 1 },
+      otherIp: async () => undefined,
       observe: (event) => void events.push(event),
       exec: async (_program, parameters, _signal, input = "") =>
         refuses.test(parameters.join(" ") + input)
@@ -188,9 +206,8 @@ describe("nftRules", () => {
   for (const wrong of [{ hostIp: "node-1" }, { port: 0 }, { hostInterface: 'x" accept #' }]) {
     test(`refuse ${JSON.stringify(wrong)}`, () => {
       const all = { ...target, hostInterface: undefined, since: 1, ...wrong };
-      assert.throws(() => nftRules({ target: all, observe: () => {} }), {
-        code: "invalid_settings",
-      });
+      const options = { target: all, otherIp: async () => undefined, observe: () => {} };
+      assert.throws(() => nftRules(options), { code: "invalid_settings" });
     });
   }
 });

@@ -4,7 +4,9 @@ import { type Family, nftRemoval, nftRuleset, type RulesetTarget } from "./nft-r
 import { ruleFailure, ruleProgram } from "./rule-program.ts";
 
 export interface NftOptions {
-  readonly target: RulesetTarget;
+  readonly target: Omit<RulesetTarget, "otherIp">;
+  /** The target's `otherIp`, asked for anew at each look, so that the rules follow it. */
+  readonly otherIp: (signal: AbortSignal) => Promise<string | undefined>;
   readonly observe: (event: InterceptionEvent) => void;
   readonly exec?: Execute | undefined;
 }
@@ -13,20 +15,22 @@ const SINCE = /comment "since (?<since>\d+)"/;
 
 /**
  * Our own tables, with the `nft` program: each change is one transaction, so that no packet sees half
- * of it. Whether they are intact is told by what the kernel listed right after they were made.
+ * of it. Whether they are intact is told by what the kernel listed right after they were made, and what
+ * they were made of.
  *
  * Two agents overlap during an upgrade, and their rules may differ. Those of the one that started later
  * count: the other takes them for its own, or the two would replace each other's for ever.
  *
  * @throws {AppError} `invalid_settings` when interface, address or port can't be in a rule.
  */
-export function nftRules({ target, observe, exec }: NftOptions): InterceptionRules {
+export function nftRules({ target, otherIp, observe, exec }: NftOptions): InterceptionRules {
   const nft = ruleProgram("nft", exec);
   let families: readonly Family[] = ["inet", "bridge"];
-  let made: string | undefined;
-  const ruleset = (of: readonly Family[]): string => nftRuleset(target, of);
+  let made:
+    | { readonly otherIp: string | undefined; readonly listed: string | undefined }
+    | undefined;
   // Said before anything is done.
-  ruleset(families);
+  nftRuleset(target, families);
 
   /** Our tables as the kernel has them; undefined when one is missing. */
   const list = async (of: readonly Family[], signal: AbortSignal): Promise<string | undefined> => {
@@ -59,11 +63,13 @@ export function nftRules({ target, observe, exec }: NftOptions): InterceptionRul
     areIntact: async (signal) => {
       const listed = await list(families, signal);
       if (listed === undefined) return false;
-      return listed === made || Number(SINCE.exec(listed)?.groups?.["since"]) > target.since;
+      if (Number(SINCE.exec(listed)?.groups?.["since"]) > target.since) return true;
+      return listed === made?.listed && (await otherIp(signal)) === made.otherIp;
     },
     apply: async (signal) => {
-      await transact(ruleset, signal);
-      made = await list(families, signal);
+      const all = { ...target, otherIp: await otherIp(signal) };
+      await transact((of) => nftRuleset(all, of), signal);
+      made = { otherIp: all.otherIp, listed: await list(families, signal) };
     },
     remove: (signal) => transact(nftRemoval, signal),
   };
