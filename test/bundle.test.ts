@@ -6,8 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { bundle } from "../tools/bundle.ts";
 
 /** What the agent may be made of, and how large it may be before it is minified. */
-const AGENT_PACKAGES = /^(?:@connectrpc\/|@bufbuild\/protobuf\/)/;
-const AGENT_BYTES_MAX = 600_000;
+const AGENT_PACKAGES = /^@bufbuild\/protobuf\//;
+const AGENT_BYTES_MAX = 450_000;
 
 describe("the agent's bundle", { timeout: 30_000 }, () => {
   let folder: string;
@@ -22,7 +22,7 @@ describe("the agent's bundle", { timeout: 30_000 }, () => {
     const packages = inputs
       .map((path) => /node_modules\/(?<name>(?:@[^/]+\/)?[^/]+)/.exec(path)?.groups?.["name"])
       .filter((name) => name !== undefined);
-    assert.ok(packages.length > 5);
+    assert.ok(packages.length > 0);
     assert.deepEqual(
       [...new Set(packages)].filter((name) => !AGENT_PACKAGES.test(`${name}/`)),
       [],

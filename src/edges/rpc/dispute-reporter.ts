@@ -1,6 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { AddressDispute } from "#core/feed/address-dispute.ts";
 import { disputeToWire } from "./dispute-wire.ts";
+import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
+import { Code } from "./grpc-code.ts";
+import { GrpcFailure } from "./grpc-failure.ts";
 import type { Link } from "./link.ts";
 import { errorFromStatus } from "./status.ts";
 
@@ -21,9 +23,10 @@ export function disputeReporter(node: string, followed: () => Link | undefined) 
     if (link === undefined || deaf.has(link)) return;
     const signal = AbortSignal.any([caller, link.gone]);
     try {
-      await link.feed.report(disputeToWire(node, dispute), { signal, timeoutMs: REPORT_MS });
+      const report = disputeToWire(node, dispute);
+      await link.unary(NodeFeed.method.report, report, { signal, timeoutMs: REPORT_MS });
     } catch (error) {
-      if (ConnectError.from(error).code === Code.Unimplemented) deaf.add(link);
+      if (error instanceof GrpcFailure && error.code === Code.Unimplemented) deaf.add(link);
       throw errorFromStatus(error);
     }
   };

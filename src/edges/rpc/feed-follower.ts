@@ -1,9 +1,10 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import { backoffMs, type Pause } from "#core/backoff.ts";
 import type { Clock, Random } from "#core/clock.ts";
 import type { PodTable } from "#core/feed/pod-table.ts";
 import { ranked } from "#core/feed/rendezvous.ts";
 import { FeedStream } from "./feed-stream.ts";
+import { Code } from "./grpc-code.ts";
+import { GrpcFailure } from "./grpc-failure.ts";
 import type { Link } from "./link.ts";
 import type { FollowerEvent } from "./rpc-event.ts";
 import type { ServerLines } from "./server-lines.ts";
@@ -151,7 +152,7 @@ export class FeedFollower {
   #rest(link: Link, failure: unknown): boolean {
     const { clock, random } = this.#options;
     const failures = this.#tried.get(link)?.failures ?? 0;
-    const hasNoFeed = ConnectError.from(failure).code === Code.Unimplemented;
+    const hasNoFeed = failure instanceof GrpcFailure && failure.code === Code.Unimplemented;
     const pauseMs = hasNoFeed ? UNOFFERED_MS : backoffMs(failures, PAUSE, random);
     const restsUntil = clock.now() + pauseMs;
     this.#tried.set(link, { failures: failures + 1, restsUntil, hasNoFeed });

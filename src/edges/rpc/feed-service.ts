@@ -1,9 +1,11 @@
-import { Code, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import { AppError } from "#core/errors.ts";
 import type { AddressDispute } from "#core/feed/address-dispute.ts";
 import type { FeedMessage, Position } from "#core/feed/feed-messages.ts";
 import { feedMessageToWire } from "./feed-wire.ts";
 import type { FeedMessage as WireMessage, FollowRequest } from "./gen/rolecall/v1/node_feed_pb.ts";
+import { connectError } from "./connect-error.ts";
+import { Code } from "./grpc-code.ts";
 import { type CallObserver, observeCall } from "./observed-call.ts";
 import { errorToStatus } from "./status.ts";
 
@@ -44,7 +46,7 @@ export async function* followFeed(
     const failure = AppError.from(error);
     const status = errorToStatus(method, failure);
     handled(status.code, failure);
-    throw status;
+    throw connectError(status);
   }
 }
 

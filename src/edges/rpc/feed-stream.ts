@@ -3,7 +3,7 @@ import { AppError } from "#core/errors.ts";
 import { FeedBatch } from "#core/feed/feed-batch.ts";
 import type { PodTable } from "#core/feed/pod-table.ts";
 import { feedMessageFromWire } from "./feed-wire.ts";
-import type { FeedMessage as WireMessage } from "./gen/rolecall/v1/node_feed_pb.ts";
+import { type FeedMessage as WireMessage, NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
 import type { Link } from "./link.ts";
 
 export interface FeedStreamOptions {
@@ -65,10 +65,12 @@ export class FeedStream {
     const signal = AbortSignal.any([this.#stop.signal, this.link.gone]);
     const request = { node, version, ...(held === undefined ? {} : { held }) };
     let batch = new FeedBatch();
-    for await (const wire of this.link.feed.follow(request, { signal })) {
-      if (this.isOver) return;
-      batch = this.#take(batch, wire);
-    }
+    await this.link.stream(NodeFeed.method.follow, request, {
+      signal,
+      onMessage: (wire) => {
+        if (!this.isOver) batch = this.#take(batch, wire);
+      },
+    });
     throw new AppError("server_unavailable", "the server ended the feed");
   }
 

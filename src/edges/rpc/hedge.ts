@@ -1,9 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
-import type { CallOptions, Client } from "@connectrpc/connect";
 import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
-import type { KiamService } from "./gen/kiam/kiam_pb.ts";
-import type { Link } from "./link.ts";
+import { Code, codeName } from "./grpc-code.ts";
+import { GrpcFailure } from "./grpc-failure.ts";
+import type { CallOptions, Link } from "./link.ts";
 import type { KiamClientEvent } from "./rpc-event.ts";
 import type { ServerLines } from "./server-lines.ts";
 import { errorFromStatus, isWorthAnotherServer } from "./status.ts";
@@ -15,7 +14,7 @@ export interface Call<T> {
   readonly method: KiamMethod;
   /** Metadata of the call; none when absent. */
   readonly headers?: Readonly<Record<string, string>>;
-  readonly ask: (client: Client<typeof KiamService>, how: CallOptions) => Promise<T>;
+  readonly ask: (link: Link, how: CallOptions) => Promise<T>;
 }
 
 export interface HedgeOptions {
@@ -119,7 +118,7 @@ class Hedge<T> {
     } catch (error) {
       this.#open -= 1;
       const failure = errorFromStatus(error);
-      const code = Code[ConnectError.from(error).code] ?? "Unknown";
+      const code = codeName(error instanceof GrpcFailure ? error.code : Code.Unknown);
       handled(this.#over.signal.aborted ? "Canceled" : code, failure);
       this.#fail(link, failure);
     }
@@ -128,12 +127,12 @@ class Hedge<T> {
   /** A call on a connection that ended never hangs, whatever became of its stream. */
   async #ask(link: Link): Promise<T> {
     const gone = Promise.withResolvers<never>();
-    const end = (): void => gone.reject(new ConnectError("connection lost", Code.Unavailable));
+    const end = (): void => gone.reject(new GrpcFailure(Code.Unavailable, "connection lost"));
     link.gone.addEventListener("abort", end, { once: true });
     try {
       const timeoutMs = this.#options.totalMs;
       const how = { signal: this.#over.signal, timeoutMs, headers: this.#call.headers ?? {} };
-      return await Promise.race([this.#call.ask(link.client, how), gone.promise]);
+      return await Promise.race([this.#call.ask(link, how), gone.promise]);
     } finally {
       link.gone.removeEventListener("abort", end);
     }
@@ -174,7 +173,7 @@ class Hedge<T> {
   #end(settle: () => void): void {
     if (this.#over.signal.aborted) return;
     settle();
-    this.#over.abort(new ConnectError("answered elsewhere", Code.Canceled));
+    this.#over.abort(new Error("answered elsewhere"));
   }
 
   #unavailable(): AppError {

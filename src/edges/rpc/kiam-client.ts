@@ -4,6 +4,7 @@ import type { Clock, Random } from "#core/clock.ts";
 import type { Pause } from "#core/backoff.ts";
 import { AppError } from "#core/errors.ts";
 import type { PodAnswers } from "#core/feed/pod-answers.ts";
+import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import { hedge } from "./hedge.ts";
 import type { Call } from "./hedge.ts";
 import type { ClientKeepalive } from "./keepalive.ts";
@@ -53,6 +54,7 @@ export interface KiamServers extends PodAnswers, AsyncDisposable {
   readonly lastError: string | undefined;
 }
 
+const { method } = KiamService;
 const ATTEMPT_MS = 400;
 const TOTAL_MS = 900;
 const RESOLVE_MS = 5_000;
@@ -101,7 +103,8 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
         {
           method: "GetPodRole",
           headers: podUidHeaders(podUid),
-          ask: async (client, how) => (await client.getPodRole({ ip: address }, how)).name,
+          ask: async (link, how) =>
+            (await link.unary(method.getPodRole, { ip: address }, how)).name,
         },
         caller,
       ),
@@ -110,8 +113,10 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
         {
           method: "GetPodCredentials",
           headers: podUidHeaders(podUid),
-          ask: async (client, how) =>
-            credentialsFromWire(await client.getPodCredentials({ ip: address, role }, how)),
+          ask: async (link, how) =>
+            credentialsFromWire(
+              await link.unary(method.getPodCredentials, { ip: address, role }, how),
+            ),
         },
         caller,
       ),
@@ -119,7 +124,7 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
       call(
         {
           method: "GetHealth",
-          ask: async (client, how) => (await client.getHealth({}, how)).message,
+          ask: async (link, how) => (await link.unary(method.getHealth, {}, how)).message,
         },
         caller,
       ),

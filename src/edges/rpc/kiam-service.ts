@@ -1,5 +1,5 @@
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import { createConnectRouter } from "@connectrpc/connect";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
   universalRequestFromNodeRequest,
@@ -9,6 +9,8 @@ import type { Clock } from "#core/clock.ts";
 import { AppError } from "#core/errors.ts";
 import { orAborted } from "#core/or-aborted.ts";
 import type { PodAnswers } from "#core/feed/pod-answers.ts";
+import { connectError, stoppedWaiting } from "./connect-error.ts";
+import { Code } from "./grpc-code.ts";
 import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import type { KiamServerEvent } from "./rpc-event.ts";
 import { disputeFromWire } from "./dispute-wire.ts";
@@ -118,14 +120,14 @@ async function answer<T>(
     return message;
   } catch (error) {
     if (context.signal.aborted && error === context.signal.reason) {
-      const status = ConnectError.from(error, Code.Canceled);
+      const status = stoppedWaiting(error);
       handled(status.code, new AppError("server_unavailable", "The caller stopped waiting"));
       throw status;
     }
     const failure = AppError.from(error);
     const status = errorToStatus(method, failure);
     handled(status.code, failure);
-    throw status;
+    throw connectError(status);
   }
 }
 

@@ -2,12 +2,18 @@ import { connect as connectHttp2 } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import { isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import type { Client } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import type { Clock } from "#core/clock.ts";
-import { KiamService } from "./gen/kiam/kiam_pb.ts";
-import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
+import { callHeaders, grpcCall } from "./grpc-call.ts";
+import { Code } from "./grpc-code.ts";
+import { GrpcFailure } from "./grpc-failure.ts";
 import { answersPing } from "./keepalive.ts";
 import type { ClientKeepalive } from "./keepalive.ts";
 import { formatHostPort } from "./server-address.ts";
@@ -23,15 +29,19 @@ export interface LinkOptions {
   readonly clock: Clock;
 }
 
-/** The largest answer in bytes. */
-const MESSAGE_BYTES_MAX = 65_536;
+/** How a call is made. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  /** How long the server is told that it is waited for; it is the signal that ends the call. */
+  readonly timeoutMs?: number;
+  /** Metadata; none when absent. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
 
-/** One open connection to one server, with the clients that call over it. */
+/** One open connection to one server, to call over. */
 export class Link {
   /** Which server it is: one of the addresses of the host. */
   readonly address: string;
-  readonly client: Client<typeof KiamService>;
-  readonly feed: Client<typeof NodeFeed>;
   /** Aborts once no new call may be made: the connection ended, or the server asked to go elsewhere. */
   readonly over: AbortSignal;
   readonly #session: ClientHttp2Session;
@@ -54,20 +64,6 @@ export class Link {
       this.#over.abort(new Error("connection closed"));
       this.#gone.abort();
     });
-    const authority = `https://${formatHostPort(options)}`;
-    const transport = createGrpcTransport({
-      baseUrl: authority,
-      readMaxBytes: MESSAGE_BYTES_MAX,
-      acceptCompression: [],
-      sessionManager: {
-        // The transport compares it with the origin of a URL, which leaves out 443.
-        authority: new URL(authority).origin,
-        request: async (method, path, headers) => this.#request(method, path, headers ?? {}),
-        notifyResponseByteRead: () => this.#hear(),
-      },
-    });
-    this.client = createClient(KiamService, transport);
-    this.feed = createClient(NodeFeed, transport);
     // Ends with the connection, by the aborted sleep.
     this.#ping().catch(() => undefined);
   }
@@ -80,6 +76,38 @@ export class Link {
   /** Whether an answer was late and nothing has been heard since. */
   get isSuspect(): boolean {
     return this.#suspected !== undefined;
+  }
+
+  /**
+   * Asks for one answer.
+   *
+   * @throws {GrpcFailure} as `grpcCall` does.
+   */
+  async unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    how: CallOptions,
+  ): Promise<MessageShape<O>> {
+    const answers: MessageShape<O>[] = [];
+    await this.#call(method, request, how, (answer) => void answers.push(answer));
+    const [answer] = answers;
+    if (answer === undefined || answers.length > 1) {
+      throw new GrpcFailure(Code.Internal, `${answers.length} answers to one call`);
+    }
+    return answer;
+  }
+
+  /**
+   * Asks for messages until the server ends them well.
+   *
+   * @throws {GrpcFailure} as `grpcCall` does; whatever `onMessage` throws.
+   */
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    how: CallOptions & { readonly onMessage: (message: MessageShape<O>) => void },
+  ): Promise<void> {
+    return this.#call(method, request, how, how.onMessage);
   }
 
   /**
@@ -102,6 +130,24 @@ export class Link {
     this.#session.destroy();
   }
 
+  async #call<I extends DescMessage, O extends DescMessage>(
+    { parent, name, input, output }: DescMethodUnary<I, O> | DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    { signal, timeoutMs, headers }: CallOptions,
+    onMessage: (message: MessageShape<O>) => void,
+  ): Promise<void> {
+    const stream = this.#request({
+      ...callHeaders(timeoutMs),
+      ...headers,
+      ":path": `/${parent.typeName}/${name}`,
+    });
+    await grpcCall(stream, {
+      request: toBinary(input, create(input, request)),
+      onMessage: (bytes) => onMessage(fromBinary(output, bytes)),
+      signal,
+    });
+  }
+
   async #ask(patienceMs: number): Promise<void> {
     const { clock, keepalive } = this.#options;
     const done = new AbortController();
@@ -115,23 +161,21 @@ export class Link {
     await patience;
   }
 
-  #request(method: string, path: string, headers: OutgoingHttpHeaders): ClientHttp2Stream {
-    if (this.over.aborted) {
-      throw new ConnectError(
-        "connection is over",
-        Code.Unavailable,
-        undefined,
-        undefined,
-        this.over.reason,
-      );
+  /** @throws {GrpcFailure} `Unavailable` when no call can be made any more. */
+  #request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    try {
+      if (this.over.aborted) throw this.over.reason;
+      const stream = this.#session.request(headers);
+      this.#calls += 1;
+      stream.on("data", () => this.#hear());
+      stream.once("response", () => this.#hear());
+      stream.once("close", () => {
+        this.#calls -= 1;
+      });
+      return stream;
+    } catch (cause) {
+      throw new GrpcFailure(Code.Unavailable, "connection is over", { cause });
     }
-    const stream = this.#session.request({ ...headers, ":method": method, ":path": path });
-    this.#calls += 1;
-    stream.once("response", () => this.#hear());
-    stream.once("close", () => {
-      this.#calls -= 1;
-    });
-    return stream;
   }
 
   #hear(): void {

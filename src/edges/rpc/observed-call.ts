@@ -1,6 +1,6 @@
-import { Code } from "@connectrpc/connect";
 import type { Clock } from "#core/clock.ts";
 import type { AppError } from "#core/errors.ts";
+import { type Code, codeName } from "./grpc-code.ts";
 import type { CallEvent } from "./rpc-event.ts";
 import type { RpcMethod } from "./status.ts";
 
@@ -21,7 +21,7 @@ export function observeCall(
   return (code, error) => {
     if (isOver) return;
     isOver = true;
-    const name = code === undefined ? "OK" : (Code[code] ?? "Unknown");
+    const name = code === undefined ? "OK" : codeName(code);
     observe({ type: "call_handled", method, code: name, ms: clock.now() - startedAt, error });
   };
 }

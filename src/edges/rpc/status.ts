@@ -1,6 +1,7 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import { AppError, ERRORS } from "#core/errors.ts";
 import type { ErrorCode } from "#core/errors.ts";
+import { Code, codeName } from "./grpc-code.ts";
+import { GrpcFailure } from "./grpc-failure.ts";
 
 /** The calls of `kiam.KiamService`. */
 export type KiamMethod = "GetPodRole" | "GetPodCredentials" | "GetHealth";
@@ -66,32 +67,36 @@ const REASON_TRAILER = "rolecall-reason";
 /** The longest text that travels, in characters: trailers must fit a peer's limit of 8 kB. */
 const TEXT_CHARS_MAX = 1_000;
 
+/** A failure as it goes on the wire. */
+export interface WireStatus {
+  readonly code: Code;
+  readonly text: string;
+  readonly trailers: Readonly<Record<string, string>>;
+}
+
 /** What goes on the wire for a failure. Neither its cause nor its stack does. */
-export function errorToStatus(method: RpcMethod, error: AppError): ConnectError {
+export function errorToStatus(method: RpcMethod, error: AppError): WireStatus {
   const status: Status = RPC_STATUS[error.code];
   const exact = method === "GetPodRole" ? status.role : status.credentials;
   const reason = presentable(error.message);
-  return new ConnectError(exact ?? reason, status.code, {
-    [CODE_TRAILER]: error.code,
-    [REASON_TRAILER]: encodeURIComponent(reason),
-  });
+  const trailers = { [CODE_TRAILER]: error.code, [REASON_TRAILER]: encodeURIComponent(reason) };
+  return { code: status.code, text: exact ?? reason, trailers };
 }
 
 /** What a server answered, or that it didn't answer as a server (`server_unavailable`). */
 export function errorFromStatus(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  const status = ConnectError.from(error);
-  const code = status.metadata.get(CODE_TRAILER);
-  if (code !== null && Object.hasOwn(ERRORS, code)) {
-    const reason = decoded(status.metadata.get(REASON_TRAILER) ?? "");
-    return new AppError(code as ErrorCode, reason || presentable(status.rawMessage));
+  const failure = error instanceof GrpcFailure ? error : new GrpcFailure(Code.Unknown, "");
+  const code = failure.trailer(CODE_TRAILER);
+  if (code !== undefined && Object.hasOwn(ERRORS, code)) {
+    const reason = decoded(failure.trailer(REASON_TRAILER) ?? "");
+    return new AppError(code as ErrorCode, reason || presentable(failure.message));
   }
-  if (status.code === Code.Unknown && status.metadata.has("grpc-status")) {
-    return fromKiamText(presentable(status.rawMessage));
+  if (failure.code === Code.Unknown && failure.trailers !== undefined) {
+    return fromKiamText(presentable(failure.message));
   }
-  return new AppError("server_unavailable", `Server did not answer: ${Code[status.code]}`, {
-    cause: error,
-  });
+  const name = codeName(failure.code);
+  return new AppError("server_unavailable", `Server did not answer: ${name}`, { cause: error });
 }
 
 /** Whether another server may know better within the same request. */
