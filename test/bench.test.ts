@@ -33,7 +33,7 @@ describe("a figure of the bench", () => {
   });
 });
 
-const skip = cannotMakeNamespaces("ip");
+const skip = cannotMakeNamespaces();
 
 test("the bench measures every figure that has a target", { skip, timeout: 90_000 }, async () => {
   const program = join(import.meta.dirname, "../bench/main.ts");

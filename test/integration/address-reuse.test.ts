@@ -10,7 +10,7 @@ import type { Outcome, Tally } from "./address-reuse/rounds.ts";
 const ROUNDS = Number(process.env["ROLECALL_REUSE_ROUNDS"] ?? "12");
 const MS_A_ROUND = 5_000;
 
-const skip = cannotMakeNamespaces("ip");
+const skip = cannotMakeNamespaces();
 
 describe("an address that goes to another pod while the server stands still", { skip }, () => {
   const timeout = 60_000 + ROUNDS * MS_A_ROUND;

@@ -8,7 +8,7 @@ import { ROLECALL } from "#apps/demo/processes.ts";
 import { cannotMakeNamespaces, type Inside, Namespace } from "#test/namespace.ts";
 
 const PORT = 8_181;
-const skip = cannotMakeNamespaces("sysctl", "setpriv");
+const skip = cannotMakeNamespaces("sysctl");
 
 const program = (name: string): string[] => [
   process.execPath,

@@ -24,7 +24,7 @@ const NODE_ROLE = /^node-role$/;
 const REFUSED = /^(?:ECONNREFUSED|EACCES|EHOSTUNREACH)$/;
 /** Pods beside the node: nothing but the table of bridges keeps them from the machine's network. */
 const FLAT = /^(?:10\.8\.|fd08:)/;
-const skip = cannotMakeNamespaces("nft", "ip", "setpriv", "sysctl");
+const skip = cannotMakeNamespaces("nft", "sysctl");
 
 /**
  * One node from its boot on. Its pods ask at every metadata address all the time; from the first rule on

@@ -17,7 +17,7 @@ const WITHOUT = (capability: string): readonly string[] => [
   `--inh-caps=-${capability}`,
   `--bounding-set=-${capability}`,
 ];
-const skip = cannotMakeNamespaces("nft", "ip", "iptables", "setpriv", "sysctl", "gcc", "mount");
+const skip = cannotMakeNamespaces("nft", "iptables", "sysctl", "gcc");
 
 /** A program that answers every request as an agent answers a ping. */
 const PONG = `require("node:http").createServer((_, response) => response.end("pong"))

@@ -2,27 +2,27 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "#runtime/system-clock.ts";
 import { KernelPlaces } from "#edges/linux/kernel-places.ts";
-import { cannotMakeNamespaces } from "#test/namespace.ts";
+import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
 import {
   GATEWAYS,
-  type NodeSpace,
+  makeNode,
   type PodSpace,
-  startNodeSpace,
   startPodSpace,
   type Topology,
 } from "#test/node-network.ts";
 
-const skip = cannotMakeNamespaces("ip");
+const skip = cannotMakeNamespaces();
 
 describe("where the kernel says that pods are", { skip, timeout: 60_000 }, () => {
   const resources = new AsyncDisposableStack();
   const stop = new AbortController();
-  let node: NodeSpace;
+  let node: Namespace;
   let kernel: KernelPlaces;
   const spaces: Partial<Record<Topology, readonly [PodSpace, PodSpace]>> = {};
 
   before(async () => {
-    node = resources.use(await startNodeSpace());
+    node = resources.use(await Namespace.open());
+    await makeNode(node);
     kernel = new KernelPlaces({
       clock: systemClock,
       signal: stop.signal,

@@ -1,7 +1,6 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { quietEnvironment, stopChild } from "#apps/demo/processes.ts";
+import { Namespace } from "#test/namespace.ts";
+
+const never = new AbortController().signal;
 
 /** Each pod has an interface and a route of its own on the node, or all share a bridge. */
 export type Topology = "routed" | "bridged";
@@ -38,14 +37,9 @@ export interface PodSpace extends AsyncDisposable {
   get(url: string): Promise<PodReply>;
 }
 
-/** A network namespace as a node has one, by a process that lives in it. */
-export interface NodeSpace {
-  readonly pid: number;
-}
-
-/** Makes a node's network of a process' network namespace, which must be one of its own. */
-export async function makeNode(node: NodeSpace): Promise<void> {
-  await ip(node.pid, [
+/** Gives a namespace a node's network. */
+export async function makeNode(node: Namespace): Promise<void> {
+  await ip(node, [
     "link set lo up",
     `link add ${BRIDGE} type bridge`,
     `link set ${BRIDGE} up`,
@@ -53,35 +47,19 @@ export async function makeNode(node: NodeSpace): Promise<void> {
   ]);
 }
 
-/** A network namespace of its own that is made a node's; its files are below `/proc` of the process. */
-export async function startNodeSpace(): Promise<NodeSpace & AsyncDisposable> {
-  const script = "mount -t sysfs sysfs /sys && echo ready && exec cat";
-  const child = spawn("unshare", ["--net", "--mount", "sh", "-c", script], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  await once(child.stdout, "data");
-  const node = { pid: child.pid ?? 0 };
-  await makeNode(node);
-  return { ...node, [Symbol.asyncDispose]: () => stopChild(child) };
-}
-
 let interfaces = 0;
 
 /** Starts a pod's network namespace, which has no interface yet. */
-export async function startPodSpace(node: NodeSpace, topology: Topology): Promise<PodSpace> {
+export async function startPodSpace(node: Namespace, topology: Topology): Promise<PodSpace> {
+  const pod = await Namespace.open();
   const client = new URL("./pod-client.ts", import.meta.url).pathname;
-  const child = spawn("unshare", ["--net", process.execPath, client], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: quietEnvironment({}),
-  });
-  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { child, output } = pod.start([process.execPath, client]);
+  const answers = output[Symbol.asyncIterator]();
   await answers.next();
-  const pid = child.pid ?? 0;
-  await ip(pid, ["link set lo up"]);
   let hostInterface: string | undefined;
 
   const unplug = async (): Promise<void> => {
-    if (hostInterface !== undefined) await ip(node.pid, [`link del ${hostInterface}`]);
+    if (hostInterface !== undefined) await ip(node, [`link del ${hostInterface}`]);
     hostInterface = undefined;
   };
   return {
@@ -93,8 +71,8 @@ export async function startPodSpace(node: NodeSpace, topology: Topology): Promis
       const hardwareAddress = `02:00:00:${hexOf(number >> 16)}:${hexOf(number >> 8)}:${hexOf(number)}`;
       hostInterface = name;
       const host = `${address}/${address.includes(":") ? 128 : 32}`;
-      await ip(node.pid, [
-        `link add ${name} type veth peer name eth0 address ${hardwareAddress} netns ${pid}`,
+      await ip(node, [
+        `link add ${name} type veth peer name eth0 address ${hardwareAddress} netns ${pod.pid}`,
         ...(topology === "routed"
           ? [
               `link set ${name} up`,
@@ -105,7 +83,7 @@ export async function startPodSpace(node: NodeSpace, topology: Topology): Promis
       ]);
       const gateway = GATEWAYS[topology];
       await ip(
-        pid,
+        pod,
         topology === "routed"
           ? [
               "link set eth0 up",
@@ -117,28 +95,23 @@ export async function startPodSpace(node: NodeSpace, topology: Topology): Promis
       return { address, hostInterface: name, hardwareAddress };
     },
     async get(url) {
-      child.stdin.write(`${url}\n`);
+      child.stdin?.write(`${url}\n`);
       const { value, done } = await answers.next();
       if (done === true) throw new Error("the pod's client ended");
       return JSON.parse(value) as PodReply;
     },
     async [Symbol.asyncDispose]() {
       await unplug();
-      await stopChild(child);
+      await pod[Symbol.asyncDispose]();
     },
   };
 }
 
-/** Runs `ip` commands in the network namespace of a process. */
-async function ip(pid: number, commands: readonly string[]): Promise<void> {
-  const child = spawn("nsenter", [`--net=/proc/${pid}/ns/net`, "ip", "-batch", "-"], {
-    stdio: ["pipe", "ignore", "pipe"],
-  });
-  let said = "";
-  child.stderr.on("data", (chunk) => (said += String(chunk)));
-  child.stdin.end(`${commands.join("\n")}\n`);
-  const [code] = (await once(child, "close")) as [number | null];
-  if (code !== 0) throw new Error(`ip ${commands.join("; ")}: ${said.trim()}`);
+/** Runs `ip` commands in a namespace, and lets others have their turn meanwhile. */
+async function ip(namespace: Namespace, commands: readonly string[]): Promise<void> {
+  const input = `${commands.join("\n")}\n`;
+  const { status, stderr } = await namespace.execute("ip", ["-batch", "-"], never, input);
+  if (status !== 0) throw new Error(`ip ${commands.join("; ")}: ${stderr.trim()}`);
 }
 
 function hexOf(number: number): string {

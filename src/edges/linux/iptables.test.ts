@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { fakeIptables } from "#test/iptables.ts";
+import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
 import { iptablesRules } from "./iptables.ts";
 
 const never = new AbortController().signal;
@@ -50,39 +50,16 @@ describe("iptablesRules", () => {
     });
   }
 
-  const missing = cannotUseNamespaces();
-  test(
-    "are what the kernel lists, in a network namespace of the test's own",
-    { skip: missing, timeout: 10_000 },
-    () => {
-      const module = new URL("./iptables.ts", import.meta.url).href;
-      const apply = `const { iptablesRules } = await import("${module}");
-        const rules = iptablesRules({ hostInterface: "cali+", hostIp: "10.0.0.1", port: 8181 });
-        await rules.apply(new AbortController().signal);
-        await rules.apply(new AbortController().signal);`;
-      const { stdout, status } = spawnSync(
-        "unshare",
-        [
-          "-n",
-          "sh",
-          "-c",
-          '"$0" -e "$1" && iptables -t nat -S PREROUTING',
-          process.execPath,
-          apply,
-        ],
-        { encoding: "utf8" },
-      );
-      assert.equal(status, 0);
-      assert.match(
-        stdout,
-        /^-P PREROUTING ACCEPT\n-A PREROUTING -d 169\.254\.169\.254\/32 -i cali\+ -p tcp -m tcp --dport 80 -j DNAT --to-destination 10\.0\.0\.1:8181\n$/,
-      );
-    },
-  );
+  const skip = cannotMakeNamespaces("iptables");
+  test("are what the kernel lists", { skip, timeout: 10_000 }, async () => {
+    await using namespace = await Namespace.open();
+    const target = { hostInterface: "cali+", hostIp: "10.0.0.1", port: 8181 };
+    const rules = iptablesRules(target, namespace.execute);
+    await rules.apply(never);
+    await rules.apply(never);
+    assert.equal(
+      namespace.run("iptables -t nat -S PREROUTING"),
+      "-P PREROUTING ACCEPT\n-A PREROUTING -d 169.254.169.254/32 -i cali+ -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1:8181\n",
+    );
+  });
 });
-
-/** Why the kernel can't be asked here; false when it can. */
-function cannotUseNamespaces(): string | false {
-  const { status } = spawnSync("unshare", ["-n", "iptables", "-t", "nat", "-S"]);
-  return status === 0 ? false : "needs root, unshare and iptables";
-}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { textAnswer, tokenAnswer } from "#core/imds/answers.ts";
 import { answerText } from "#edges/http/answer-text.ts";
-import { cannotMakeNamespaces, executeIn, Namespace } from "#test/namespace.ts";
+import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
 import { interceptedEndpoints } from "./intercepted-addresses.ts";
 import type { InterceptionEvent } from "./interception-rules.ts";
 import { nftRules } from "./nft.ts";
@@ -10,7 +10,7 @@ import { otherAddress } from "./other-address.ts";
 import { fenced } from "./routing-fence.ts";
 
 const never = new AbortController().signal;
-const skip = cannotMakeNamespaces("nft", "ip");
+const skip = cannotMakeNamespaces("nft");
 
 const target = { hostIp: "10.0.0.1", port: 8181, endpoints: interceptedEndpoints(true) };
 
@@ -19,7 +19,7 @@ describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 },
     const namespace = await Namespace.open();
     const events: InterceptionEvent[] = [];
     const observe = (event: InterceptionEvent): void => void events.push(event);
-    const exec = executeIn(namespace);
+    const exec = namespace.execute;
     const rules = (since: number, hostInterface?: string) =>
       nftRules({
         target: { ...target, hostInterface, since },
@@ -138,7 +138,7 @@ table inet seen {
   }
 }
 END`);
-        const exec = executeIn(namespace);
+        const exec = namespace.execute;
         for (const host of ["127.0.0.1", "::1"]) {
           const text = answerText(answer, frame);
           await exec(process.execPath, ["-e", EXCHANGE, host, text], never);

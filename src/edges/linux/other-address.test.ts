@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { cannotMakeNamespaces, executeIn, Namespace } from "#test/namespace.ts";
+import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
 import { otherAddress } from "./other-address.ts";
 
 const never = new AbortController().signal;
-const skip = cannotMakeNamespaces("ip");
+const skip = cannotMakeNamespaces();
 
 describe("otherAddress, in a kernel's network namespace", { skip, timeout: 20_000 }, () => {
   /** What is found where `eth0` has these addresses, which come in this order, and `eth1` others. */
@@ -14,7 +14,7 @@ describe("otherAddress, in a kernel's network namespace", { skip, timeout: 20_00
     node.run(`for name in eth0 eth1; do ip link add $name type bridge; ip link set $name up; done
       ip addr add 10.8.0.1/24 dev eth1; ip addr add fd08::1/64 dev eth1
       ${add.join("\n")}`);
-    return await otherAddress(hostIp, never, executeIn(node));
+    return await otherAddress(hostIp, never, node.execute);
   }
 
   for (const [what, hostIp, addresses, expected] of [

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, startRolecall, type Started, untilReady } from "#apps/demo/processes.ts";
 import { type ApiServer, startApiServer } from "#test/api-server.ts";
 import { createAuthority, writeTlsFolder } from "#test/certificates.ts";
+import { Namespace } from "#test/namespace.ts";
 import {
   GATEWAYS,
   makeNode,
@@ -237,7 +238,7 @@ async function misrecord({ kubernetes }: Node, lane: Lane): Promise<Misrecorded>
 
 async function main(rounds: number): Promise<Outcome> {
   await using resources = new AsyncDisposableStack();
-  const space = { pid: process.pid };
+  const space = Namespace.own();
   await makeNode(space);
   const folder = await mkdtemp(join(tmpdir(), "rolecall-reuse-"));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
