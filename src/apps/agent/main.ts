@@ -56,20 +56,15 @@ async function serve(
   const report = agentReport(log, metrics);
   log.say("starting_agent", { version });
 
-  // Interception first: until it stands, pods reach the node's own role (design invariant 3).
-  const interception = await intercept(
-    { settings, log, clock, random, observe: report.interception },
-    running,
-  );
-
   // What requests need goes on until the last of them was answered.
   const working = new AbortController();
   const endWork = (): void => working.abort(new Error("the agent has stopped"));
   resources.defer(endWork);
   const { signal: atWork } = working;
-  const tls = await watchTlsFiles({ ...settings, clock, signal: atWork, observe: report.tls });
-  const servers = resources.use(
-    kiamServers({
+
+  const connect = async () => {
+    const tls = await watchTlsFiles({ ...settings, clock, signal: atWork, observe: report.tls });
+    const servers = kiamServers({
       address: formatAddress(settings.serverAddress),
       tls,
       keepalive: {
@@ -82,8 +77,16 @@ async function serve(
       random,
       signal: atWork,
       observe: report.rpc,
-    }),
-  );
+    });
+    return { tls, servers };
+  };
+  // Interception first: until it stands, pods reach the node's own role (design invariant 3). Servers are being
+  // connected to while its programs run.
+  const [interception, { tls, servers }] = await Promise.all([
+    intercept({ settings, log, clock, random, observe: report.interception }, running),
+    connect(),
+  ]);
+  resources.use(servers);
   const sandboxes = resources.use(
     new CniResults({ folder: settings.cniResults, clock, signal: atWork }),
   );

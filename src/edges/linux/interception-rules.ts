@@ -29,7 +29,10 @@ export interface InterceptionRules {
   stand(signal: AbortSignal): Promise<boolean>;
   /** Whether these rules stand unchanged, or an agent that started later put its own in their place. */
   areIntact(signal: AbortSignal): Promise<boolean>;
-  /** Puts these rules in place. What was there before is replaced at once or not at all. */
+  /**
+   * Puts these rules in place; to be called where they don't stand, or are not intact. What was there before is
+   * replaced at once or not at all.
+   */
   apply(signal: AbortSignal): Promise<void>;
   /** Removes them. Without them pods reach the node's own role whenever no agent runs. */
   remove(signal: AbortSignal): Promise<void>;

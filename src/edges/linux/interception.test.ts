@@ -54,6 +54,22 @@ describe("Interception", { timeout: 5_000 }, () => {
     assert.equal(kernel.rules, "ours");
   });
 
+  test("does not make its own rules a second time when it takes over", async () => {
+    const { kernel, interception } = setUp();
+    await interception.ensure(never);
+    kernel.fails = true;
+    await interception.takeOver(never);
+    assert.deepEqual([kernel.rules, kernel.looked], ["ours", 0]);
+  });
+
+  test("leaves the rules of an agent that started later when it takes over", async () => {
+    const { kernel, interception } = setUp();
+    kernel.rules = "ours";
+    await interception.ensure(never);
+    await interception.takeOver(never);
+    assert.deepEqual([kernel.rules, kernel.looked], ["ours", 1]);
+  });
+
   test("restores rules that were removed or changed, and says so", async () => {
     const { kernel, clock, events, interception, stop } = setUp();
     await interception.ensure(never);

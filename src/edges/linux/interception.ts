@@ -21,6 +21,8 @@ export class Interception {
   readonly #clock: Clock;
   readonly #observe: (event: InterceptionEvent) => void;
   #called = new AbortController();
+  /** Whether the rules that stand are these for sure, and no earlier agent's. */
+  #areOurs = false;
 
   constructor({ rules, clock, observe }: InterceptionOptions) {
     this.#rules = rules;
@@ -40,16 +42,18 @@ export class Interception {
       return;
     }
     await this.#rules.apply(signal);
+    this.#areOurs = true;
     this.#observe({ type: "added" });
   }
 
   /**
-   * Puts these rules in the place of whatever stands; to be called once the agent answers.
+   * Puts these rules in the place of an earlier agent's; to be called once this one answers.
    *
    * @throws {AppError} as {@link ensure}.
    */
-  takeOver(signal: AbortSignal): Promise<void> {
-    return this.#rules.apply(signal);
+  async takeOver(signal: AbortSignal): Promise<void> {
+    if (this.#areOurs || (await this.#rules.areIntact(signal))) return;
+    await this.#rules.apply(signal);
   }
 
   /** Looks at the rules every few seconds, and when it is called, and restores them. Ends by the signal. */

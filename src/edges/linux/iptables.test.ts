@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { FakeClock } from "#test/fake-clock.ts";
 import { fakeIptables } from "#test/iptables.ts";
 import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
+import { Interception } from "./interception.ts";
+import type { InterceptionRules } from "./interception-rules.ts";
 import { iptablesRules } from "./iptables.ts";
 
 const never = new AbortController().signal;
@@ -11,6 +14,11 @@ function setUp(hostInterface: string, rules: string[] = []) {
   return { iptables: iptablesRules(target, fakeIptables(rules)), rules };
 }
 
+/** As one agent does at its start. */
+function ensure(rules: InterceptionRules): Promise<void> {
+  return new Interception({ rules, clock: new FakeClock(), observe: () => {} }).ensure(never);
+}
+
 describe("iptablesRules", () => {
   const cases = [
     { hostInterface: "docker0", spec: "-i docker0" },
@@ -18,10 +26,10 @@ describe("iptablesRules", () => {
     { hostInterface: "!eth0", spec: "! -i eth0" },
   ];
   for (const { hostInterface, spec } of cases) {
-    test(`are exactly Kiam's rule for ${hostInterface}, once however often they are applied`, async () => {
+    test(`are exactly Kiam's rule for ${hostInterface}, once however many agents start`, async () => {
       const { iptables, rules } = setUp(hostInterface);
-      await iptables.apply(never);
-      await iptables.apply(never);
+      await ensure(iptables);
+      await ensure(iptables);
       assert.deepEqual(rules, [
         `-p tcp -d 169.254.169.254 --dport 80 -j DNAT --to-destination 10.0.0.1:8181 ${spec} --wait`,
       ]);
@@ -55,8 +63,8 @@ describe("iptablesRules", () => {
     await using namespace = await Namespace.open();
     const target = { hostInterface: "cali+", hostIp: "10.0.0.1", port: 8181 };
     const rules = iptablesRules(target, namespace.execute);
-    await rules.apply(never);
-    await rules.apply(never);
+    await ensure(rules);
+    await ensure(rules);
     assert.equal(
       namespace.run("iptables -t nat -S PREROUTING"),
       "-P PREROUTING ACCEPT\n-A PREROUTING -d 169.254.169.254/32 -i cali+ -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1:8181\n",

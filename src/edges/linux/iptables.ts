@@ -32,9 +32,7 @@ export function iptablesRules(target: RuleTarget, exec?: Execute): InterceptionR
     removal: /^delete rule ip nat PREROUTING /,
     stand,
     areIntact: stand,
-    apply: async (signal) => {
-      if (!(await stand(signal))) await change("-A", signal);
-    },
+    apply: (signal) => change("-A", signal),
     remove: async (signal) => {
       for (let copies = 0; copies < COPIES_MAX && (await stand(signal)); copies += 1) {
         await change("-D", signal);
