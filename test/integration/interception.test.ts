@@ -32,7 +32,7 @@ describe(
     async function run(flags: readonly string[], until: RegExp): Promise<readonly string[]> {
       await using network = await Namespace.open();
       const own = ["--port=8181", "--host-interface=cali+", ...flags];
-      const command = [...ROLECALL, "agent", ...tls, ...own];
+      const command = [...ROLECALL, "agent", ...own];
       const { child, lines, ended } = network.start(command, { HOST_IP: "10.0.0.1" });
       while (child.exitCode === null && !lines.some((line) => until.test(line))) await sleep(20);
       child.kill("SIGTERM");
@@ -45,7 +45,7 @@ describe(
       lines.findIndex((line) => pattern.test(line));
 
     test("has the rule before it listens, stays up, and leaves the rule when it stops", async () => {
-      const lines = await run(["--iptables"], /server cannot be reached/);
+      const lines = await run([...tls, "--iptables"], /server cannot be reached/);
 
       assert.ok(at(lines, /interception rules were added/) >= 0, lines.join("\n"));
       assert.ok(at(lines, /interception rules were added/) < at(lines, /msg="?listening/));
@@ -54,19 +54,23 @@ describe(
     });
 
     test("takes the rule away only when it was told to", async () => {
-      const lines = await run(["--iptables", "--iptables-remove"], /msg="?listening/);
+      const lines = await run([...tls, "--iptables", "--iptables-remove"], /msg="?listening/);
       assert.deepEqual(lines.slice(-2), ["exit 0", "-P PREROUTING ACCEPT"]);
     });
 
-    test("leaves the rule when it can't start", async () => {
-      const flags = ["--iptables", "--ready-file=/nowhere/ready"];
-      const lines = await run(flags, /never/);
-      assert.match(lines.join("\n"), /fatal error/);
-      assert.deepEqual(lines.slice(-3), ["exit 1", "-P PREROUTING ACCEPT", RULE]);
-    });
+    for (const [why, flags] of [
+      ["its ready file has no folder", () => [...tls, "--ready-file=/nowhere/ready"]],
+      ["there is no authority in its file", () => [...tls.slice(0, 2), "--ca=/dev/null"]],
+    ] as const) {
+      test(`leaves the rule when it can't start: ${why}`, async () => {
+        const lines = await run(["--iptables", ...flags()], /never/);
+        assert.match(lines.join("\n"), /fatal error/);
+        assert.deepEqual(lines.slice(-3), ["exit 1", "-P PREROUTING ACCEPT", RULE]);
+      });
+    }
 
     test("touches no rule when it was not asked to intercept", async () => {
-      const lines = await run(["--iptables-remove"], /msg="?listening/);
+      const lines = await run([...tls, "--iptables-remove"], /msg="?listening/);
       assert.deepEqual(lines.slice(-2), ["exit 0", "-P PREROUTING ACCEPT"]);
     });
   },

@@ -9,14 +9,11 @@ import { serveHttp } from "#edges/http/server.ts";
 import { CniResults } from "#edges/linux/cni-results.ts";
 import { KernelPlaces } from "#edges/linux/kernel-places.ts";
 import { listeningSockets } from "#edges/linux/listening-sockets.ts";
-import { kiamServers } from "#edges/rpc/kiam-client.ts";
-import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import { createLog } from "#runtime/log.ts";
 import { createMetrics } from "#runtime/metrics.ts";
 import { compileSetting } from "#runtime/re2.ts";
 import { openReadyFile } from "#runtime/ready-file.ts";
 import { type Run, run } from "#runtime/run.ts";
-import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
 import type { Health } from "#runtime/telemetry.ts";
 import { together } from "#runtime/together.ts";
@@ -24,6 +21,7 @@ import type { CommandContext } from "../cli/command.ts";
 import { openProcess, type Process } from "../reporting/process.ts";
 import { warnOfExpiry } from "../reporting/rpc-report.ts";
 import { agentReport } from "./agent-report.ts";
+import { connect } from "./connect.ts";
 import { containerEndpoint } from "./container-endpoint.ts";
 import { endpoints } from "./endpoints.ts";
 import { awaitTurn, handOver } from "./hand-over.ts";
@@ -61,31 +59,15 @@ async function serve(
   const endWork = (): void => working.abort(new Error("the agent has stopped"));
   resources.defer(endWork);
   const { signal: atWork } = working;
-
-  const connect = async () => {
-    const tls = await watchTlsFiles({ ...settings, clock, signal: atWork, observe: report.tls });
-    const servers = kiamServers({
-      address: formatAddress(settings.serverAddress),
-      tls,
-      keepalive: {
-        timeMs: settings.grpcKeepaliveTimeDuration,
-        timeoutMs: settings.grpcKeepaliveTimeoutDuration,
-        permitWithoutStream: settings.grpcKeepalivePermitWithoutStream,
-      },
-      connectMs: settings.gatewayTimeoutCreation,
-      clock,
-      random,
-      signal: atWork,
-      observe: report.rpc,
-    });
-    return { tls, servers };
-  };
-  // Interception first: until it stands, pods reach the node's own role (design invariant 3). Servers are being
-  // connected to while its programs run.
-  const [interception, { tls, servers }] = await Promise.all([
-    intercept({ settings, log, clock, random, observe: report.interception }, running),
-    connect(),
-  ]);
+  const connecting = connect({ settings, report, clock, random, signal: atWork });
+  // Its failure is told below.
+  connecting.catch(() => undefined);
+  // Interception first, whatever else fails: until it stands, pods reach the node's own role (design invariant 3).
+  const interception = await intercept(
+    { settings, log, clock, random, observe: report.interception },
+    running,
+  );
+  const { tls, servers } = await connecting;
   resources.use(servers);
   const sandboxes = resources.use(
     new CniResults({ folder: settings.cniResults, clock, signal: atWork }),
