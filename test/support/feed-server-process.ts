@@ -7,7 +7,8 @@ import { SERVER_KEEPALIVE } from "./rpc.ts";
 
 /**
  * A server of its own process, which a test can stop and freeze: it says that its node has no pods, and
- * that it lives. Arguments: host, port, certificate, key, CA. Sends its port once it listens.
+ * that it lives. Arguments: host, port, certificate, key, CA. Sends its port once it listens, and from then on
+ * each 5 ms that it has a processor.
  */
 const [host = "", port = "0", cert = "", key = "", ca = ""] = process.argv.slice(2);
 const stop = new AbortController();
@@ -44,4 +45,5 @@ const server = await serveKiam({
   observe,
 });
 process.send?.(server.port);
+setInterval(() => process.send?.("works"), 5);
 process.once("disconnect", () => process.exit());
