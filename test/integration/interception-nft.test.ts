@@ -24,6 +24,8 @@ const NODE_ROLE = /^node-role$/;
 const REFUSED = /^(?:ECONNREFUSED|EACCES|EHOSTUNREACH)$/;
 /** Pods beside the node: nothing but the table of bridges keeps them from the machine's network. */
 const FLAT = /^(?:10\.8\.|fd08:)/;
+/** Opens what routing rules close, so that the rules of nft stand alone. */
+const OPEN_FENCE = "for family in -4 -6; do while ip $family rule del pref 12; do :; done; done";
 const skip = cannotMakeNamespaces("nft", "sysctl");
 
 /**
@@ -120,7 +122,9 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
 
   test("once the rules are there, before any agent, all are refused at once, kept connections too", async () => {
     await intercept();
-    await keeping.until(/^ECONNRESET$/);
+    await keeping.until(REFUSED);
+    const kept = [...keeping.answers().values()].flat();
+    assert.ok(!kept.includes("silence"), kept.join());
     // What was on its way when the rules came.
     await sleep(100);
     network.forget();
@@ -169,11 +173,11 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
     await stop("SIGTERM");
   });
 
-  test("where the node has one address alone, the other family goes to the interface's", async () => {
+  test("where the node has one address alone, the other family goes to the interface's", async (t) => {
     network.node.run(`ip addr del ${NODE_ADDRESS_6}/64 dev eth0`);
+    t.after(() => void network.node.run(`ip addr add ${NODE_ADDRESS_6}/64 dev eth0 nodad`));
     agent = startAgent(["--interception=nft"]);
     await everyServedPodGets(AGENT);
-    network.node.run(`ip addr add ${NODE_ADDRESS_6}/64 dev eth0 nodad`);
     await stop("SIGTERM");
   });
 
@@ -250,7 +254,7 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
   });
 
   for (const [fence, script] of Object.entries({
-    "rules of nft": "for family in -4 -6; do while ip $family rule del pref 12; do :; done; done",
+    "rules of nft": OPEN_FENCE,
     "routing rules": "nft flush ruleset",
   })) {
     test(`without an agent to repair anything, the ${fence} alone hold`, async () => {
@@ -261,10 +265,36 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
       for (const prober of pods) prober.forget();
       // What routing prohibits is told at a limited rate.
       const outcome = fence === "routing rules" ? /EHOSTUNREACH|EACCES|silence/ : REFUSED;
-      for (const prober of served) await prober.until(outcome);
+      for (const prober of served) {
+        await prober.until(outcome);
+        assert.notDeepEqual(new Set([...prober.answers().values()].flat()), new Set(["silence"]));
+      }
       await sleep(500);
     });
   }
+
+  test("another program's translation takes no request from the agent, and brings none here by another name", async () => {
+    await intercept();
+    network.forget();
+    network.node.run(`${OPEN_FENCE}
+      nft -f - <<'END'
+table inet other {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr 169.254.169.254 tcp dport 80 dnat ip to 10.9.0.1
+    ip6 daddr fd00:ec2::254 tcp dport 80 dnat ip6 to fd09::1
+    ip daddr 10.96.0.1 dnat ip to 169.254.169.254
+    ip6 daddr fd96::1 dnat ip6 to fd00:ec2::254
+  }
+}
+END`);
+    agent = startAgent([]);
+    await everyServedPodGets(AGENT);
+    await using byAnotherName = network.probe("routed", ["http://10.96.0.1", "http://[fd96::1]"]);
+    await byAnotherName.until(REFUSED);
+    await stop("SIGTERM");
+    network.node.run("nft delete table inet other");
+  });
 
   test("they go only when that is asked for", async () => {
     await intercept();

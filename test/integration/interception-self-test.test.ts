@@ -102,6 +102,25 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
     });
   }
 
+  test("passes where the node has no IPv6 address of its own but for its links", async (t) => {
+    network.node.run(`ip addr del ${NODE_ADDRESS_6}/64 dev eth0`);
+    t.after(() => void network.node.run(`ip addr add ${NODE_ADDRESS_6}/64 dev eth0 nodad`));
+    const agent = start(["--interception=nft"]);
+    await says(agent, /self-test of interception has passed/);
+  });
+
+  test("passes where the kernel's rule for what is local comes late, as Cilium has it", async (t) => {
+    const move = (from: number, to: number): void => {
+      for (const family of ["-4", "-6"]) {
+        network.node.run(`ip ${family} rule add pref ${to} lookup local
+          ip ${family} rule del pref ${from} lookup local`);
+      }
+    };
+    move(0, 100);
+    t.after(() => move(100, 0));
+    await says(start(["--interception=nft"]), /self-test of interception has passed/);
+  });
+
   const stops = "agent does not become ready, and says what it found";
   for (const [fault, script, found] of [
     ["requests go to another port", `s/:${PORT}/:9/`, /169\.254\.169\.254: Connection refused/],
@@ -152,6 +171,21 @@ describe("the self-test of interception", { skip, timeout: 300_000 }, () => {
     await replace("iptables", "exit 0");
     const agent = start(["--iptables", "--host-interface=cali+"]);
     await says(agent, /self-test of interception has failed/);
+  });
+
+  test("fails when no rule of nft is there, and nothing of it leaves the node by IPv6 either", async () => {
+    network.node.run(`nft -f - <<'END'
+table inet outward {
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    oifname "eth0" masquerade
+  }
+}
+END`);
+    await replace("nft", '[ "$1" = -f ] && exit 0');
+    await replace("ip", 'case "$*" in *" rule add pref 1"[123]*) exit 0 ;; esac');
+    const agent = start(["--interception=nft"]);
+    await says(agent, /169\.254\.169\.254: \w.*, fd00:ec2::254: \w/);
   });
 
   test("passes beside another agent at the same port", async () => {

@@ -9,8 +9,9 @@ import { isIPv6 } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const PAUSE_MS = 150;
-const PATIENCE_MS = 400;
 const keep = process.argv.includes("--keep");
+/** On a kept connection silence is told from a machine that is busy. */
+const PATIENCE_MS = keep ? 5_000 : 400;
 const agent = new http.Agent({ keepAlive: keep });
 
 function ask(url: string): Promise<string> {

@@ -32,7 +32,8 @@ export type Family = "inet" | "bridge";
  * `hop_limit` keeps answers with a session token from going further than to the pod that asked: not to
  * containers or machines behind it, as with EC2's default limit.
  *
- * The node's own requests pass none of these hooks; what it sends to itself comes in by `lo`.
+ * The node's own requests pass none of these hooks, but for what it sends to itself: that comes in by `lo`,
+ * where the kernel has decided about its translation already.
  *
  * @throws {AppError} `invalid_settings` when interface, address or port can't be in a rule.
  */
@@ -50,7 +51,6 @@ export function nftRuleset(target: RulesetTarget, families: readonly Family[]): 
   comment "since ${target.since}"
   chain intercept {
     type nat hook prerouting priority dstnat - 10; policy accept;
-    iifname "lo" accept
     ${from}${all.ip} tcp dport 80 ${to.ip}
     ${from}${all.ip6} tcp dport 80 ${to.ip6}
   }

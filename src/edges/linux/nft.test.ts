@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { textAnswer, tokenAnswer } from "#core/imds/answers.ts";
 import { answerText } from "#edges/http/answer-text.ts";
 import { cannotMakeNamespaces, Namespace } from "#test/namespace.ts";
+import type { Execute } from "./execute.ts";
 import { interceptedEndpoints } from "./intercepted-addresses.ts";
 import type { InterceptionEvent } from "./interception-rules.ts";
 import { nftRules } from "./nft.ts";
@@ -110,18 +111,19 @@ describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 },
     assert.equal(namespace.run("nft list ruleset; ip -4 rule; ip -6 rule"), before);
   });
 
-  /** Serves one answer on the agent's port and reads it, in the namespace. */
+  /** Serves one answer and reads it, in the namespace. */
   const EXCHANGE = `
     const net = require("node:net");
-    const [host, answer] = process.argv.slice(1);
-    const server = net.createServer((socket) => socket.end(answer)).listen(8181, host, () =>
-      net.connect(8181, host).resume().on("close", () => server.close()));`;
+    const [port, host, answer] = process.argv.slice(1);
+    const server = net.createServer((socket) => socket.end(answer)).listen(port, host, () =>
+      net.connect(port, host).resume().on("close", () => server.close()));`;
   const frame = { isHead: false, connection: undefined, date: "now" } as const;
   const answers = [
-    { what: "a token", answer: tokenAnswer("token", 60), limit: 1 },
-    { what: "anything else", answer: textAnswer(200, "role"), limit: 64 },
+    { what: "a token", port: 8181, answer: tokenAnswer("token", 60), limit: 1 },
+    { what: "anything else", port: 8181, answer: textAnswer(200, "role"), limit: 64 },
+    { what: "what is another program's", port: 80, answer: tokenAnswer("token", 60), limit: 64 },
   ];
-  for (const { what, answer, limit } of answers) {
+  for (const { what, port, answer, limit } of answers) {
     for (const timestamps of [0, 1]) {
       const tcp = timestamps === 1 ? "with TCP timestamps" : "without TCP timestamps";
       test(`let ${what} go ${limit} hop${limit === 1 ? "" : "s"}, ${tcp}`, async () => {
@@ -133,15 +135,15 @@ describe("nftRules, in a kernel's network namespace", { skip, timeout: 20_000 },
 table inet seen {
   chain input {
     type filter hook input priority 0;
-    tcp sport 8181 tcp flags psh ip ttl ${limit} counter
-    tcp sport 8181 tcp flags psh ip6 hoplimit ${limit} counter
+    tcp sport ${port} tcp flags psh ip ttl ${limit} counter
+    tcp sport ${port} tcp flags psh ip6 hoplimit ${limit} counter
   }
 }
 END`);
         const exec = namespace.execute;
         for (const host of ["127.0.0.1", "::1"]) {
           const text = answerText(answer, frame);
-          await exec(process.execPath, ["-e", EXCHANGE, host, text], never);
+          await exec(process.execPath, ["-e", EXCHANGE, `${port}`, host, text], never);
         }
         const seen = namespace.run("nft list table inet seen");
         assert.deepEqual(
@@ -154,6 +156,27 @@ END`);
     }
   }
 
+  test("leave the node its own way at every moment, as they come and as they go", async () => {
+    const { namespace, rules, exec } = await setUp();
+    await using _ = namespace;
+    namespace.run(`ip link add eth0 type bridge; ip link set eth0 up
+      ip addr add 10.0.0.1/24 dev eth0; ip addr add fd09::2/64 dev eth0 nodad
+      ip route add default via 10.0.0.2; ip -6 route add default via fd09::1`);
+    let looks = 0;
+    const looking: Execute = async (...call) => {
+      const done = await exec(...call);
+      for (const { ip, ip6 } of target.endpoints) {
+        namespace.run(`ip route get ${ip}; ip route get ${ip6}`);
+        looks += 1;
+      }
+      return done;
+    };
+    const ours = fenced(rules(1), target.endpoints, looking);
+    await ours.apply(never);
+    await ours.remove(never);
+    assert.ok(looks >= 24);
+  });
+
   test("are behind routing rules, each of which is missed", async () => {
     const { namespace, rules, exec } = await setUp();
     await using _ = namespace;
@@ -162,9 +185,9 @@ END`);
     const { ip, ip6 } = target.endpoints[0] ?? { ip: "", ip6: "" };
     for (const rule of [`-4 rule del pref 12 to ${ip}`, `-6 rule del pref 11 to ${ip6}`]) {
       namespace.run(`ip ${rule}`);
-      assert.equal(await ours.areIntact(never), false);
+      assert.deepEqual([await ours.stand(never), await ours.areIntact(never)], [false, false]);
       await ours.apply(never);
-      assert.equal(await ours.areIntact(never), true);
+      assert.deepEqual([await ours.stand(never), await ours.areIntact(never)], [true, true]);
     }
   });
 });
