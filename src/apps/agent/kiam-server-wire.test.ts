@@ -25,6 +25,7 @@ type Answer = { readonly message: string } | { readonly text: string };
 
 describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () => {
   let world: Awaited<ReturnType<typeof rpcWorld>>;
+  let port: number;
   let way: ReturnType<typeof wayOfData>;
   const never = new AbortController();
   const feed = new Events<FollowerEvent>();
@@ -84,7 +85,7 @@ describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () =
       for (const session of sessions) session.destroy();
       server.close();
     });
-    const { port } = server.address() as AddressInfo;
+    ({ port } = server.address() as AddressInfo);
     const servers = world.dialServers(port, () => ["127.0.0.1"], { totalMs: 20_000 });
     answers.set("GetHealth", { message: "0a02" + hex("ok") });
     way = wayOfData({
@@ -135,6 +136,16 @@ describe("this agent at Kiam's servers, byte by byte", { timeout: 30_000 }, () =
     assert.equal(credentials.sessionToken.reveal(), "token");
     assert.equal(credentials.issuedAt, Date.UTC(2026, 0, 1));
     assert.equal(credentials.expiresAt, Date.UTC(2100, 0, 1));
+  });
+
+  test("takes no answer about an address for one about the pod that the node names", async () => {
+    answers.set("GetPodRole", { message: "0a06" + hex("reader") });
+    answers.set("GetPodCredentials", { message: CREDENTIALS });
+    const { role, mindful } = world.dialServers(port, () => ["127.0.0.1"], { totalMs: 500 });
+    assert.equal(await role(ADDRESS, never.signal, "uid-1"), "reader");
+    const refused = { code: "server_unavailable" };
+    await assert.rejects(mindful.role(ADDRESS, never.signal, "uid-1"), refused);
+    await assert.rejects(mindful.credentials(ADDRESS, "reader", never.signal, "uid-1"), refused);
   });
 
   test("knows a pod without a role by the empty message", async () => {

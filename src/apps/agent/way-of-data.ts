@@ -16,7 +16,10 @@ export interface WayOfDataOptions {
   /** The own node's name; empty where it is not known, and then there is no feed to follow. */
   readonly node: string;
   readonly version: string;
-  readonly servers: Pick<KiamServers, "role" | "credentials" | "health" | "lines" | "lastError">;
+  readonly servers: Pick<
+    KiamServers,
+    "role" | "credentials" | "mindful" | "health" | "lines" | "lastError"
+  >;
   readonly places: Pick<Places, "ownerOf" | "compare" | "confirm" | "learn" | "stands">;
   readonly clock: Clock;
   readonly random: Random;
@@ -49,7 +52,7 @@ export function wayOfData(options: WayOfDataOptions) {
     pods,
     isInSync,
     places,
-    server: servers,
+    server: servers.mindful,
     asked,
     clock,
     observe: report.answer,

@@ -6,6 +6,8 @@ import { framed, GrpcMessages } from "./grpc-messages.ts";
 
 export interface GrpcCall {
   readonly request: Uint8Array;
+  /** Called with the headers of the answer, before its messages. */
+  readonly onHeaders?: ((headers: IncomingHttpHeaders) => void) | undefined;
   /** Called with each message. What it throws ends the call. */
   readonly onMessage: (message: Uint8Array) => void;
   readonly signal: AbortSignal;
@@ -30,7 +32,7 @@ export function callHeaders(timeoutMs?: number): OutgoingHttpHeaders {
  */
 export function grpcCall(
   stream: ClientHttp2Stream,
-  { request, onMessage, signal }: GrpcCall,
+  { request, onHeaders, onMessage, signal }: GrpcCall,
 ): Promise<void> {
   const messages = new GrpcMessages();
   const ended = Promise.withResolvers<void>();
@@ -54,7 +56,10 @@ export function grpcCall(
     if (headers[":status"] !== 200 || !/^application\/grpc(?:[+;]|$)/.test(type)) {
       const text = `what answered speaks no gRPC: ${headers[":status"]} ${type.slice(0, 100)}`;
       fail(new GrpcFailure(Code.Unavailable, text));
-    } else if ("grpc-status" in headers) status = headers;
+      return;
+    }
+    if ("grpc-status" in headers) status = headers;
+    onHeaders?.(headers);
   });
   stream.on("trailers", (trailers) => (status = trailers));
   stream.on("data", (chunk: Buffer) => {

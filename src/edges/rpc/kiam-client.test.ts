@@ -52,6 +52,18 @@ describe("kiamServers", { timeout: 30_000 }, () => {
     await assert.rejects(servers.credentials("a", "b", never, "a-b-1"), { code: "no_role" });
   });
 
+  test("takes a mindful server's answer about a pod, and no other's, where the pod's UID must count", async () => {
+    const server = await world.serve({ role: async (_address, _signal, podUid) => podUid ?? "" });
+    const address = () => ["127.0.0.1"];
+
+    const patient = dial(server.port, address);
+    assert.equal(await patient.mindful.role("a", never, "a-b-1"), "a-b-1");
+    const hasty = dial(server.port, address, { totalMs: 500 });
+    await assert.rejects(hasty.mindful.role("a", never, "no UID: \u{1}"), {
+      code: "server_unavailable",
+    });
+  });
+
   test("asks another server within the same request when one says nothing", async () => {
     let asked = Promise.withResolvers<"asked">();
     const silent = await world.serve({

@@ -8,8 +8,9 @@ import { KiamService } from "./gen/kiam/kiam_pb.ts";
 import { hedge } from "./hedge.ts";
 import type { Call } from "./hedge.ts";
 import type { ClientKeepalive } from "./keepalive.ts";
+import type { CallOptions } from "./link.ts";
 import type { KiamClientEvent } from "./rpc-event.ts";
-import { podUidHeaders } from "./pod-uid.ts";
+import { POD_UID, podUidHeaders } from "./pod-uid.ts";
 import { parseHostPort } from "./server-address.ts";
 import { ServerLines } from "./server-lines.ts";
 import type { Resolve } from "./server-lines.ts";
@@ -48,6 +49,8 @@ export interface KiamServersOptions {
 export interface KiamServers extends PodAnswers, AsyncDisposable {
   /** `ok` */
   health(signal: AbortSignal): Promise<string>;
+  /** As they are, for a pod whose UID is told; but only of servers that mind it, which Kiam's don't. */
+  readonly mindful: PodAnswers;
   /** The connections to them, for what else goes over these. */
   readonly lines: Pick<ServerLines, "links" | "onUp">;
   /** Why no server could be reached most lately (name, connection, certificate); undefined when nothing failed. */
@@ -95,31 +98,11 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
   signal.addEventListener("abort", closeOnAbort, { once: true });
   if (signal.aborted) closeOnAbort();
 
-  const call = <T>(one: Call<T>, caller: AbortSignal): Promise<T> =>
+  const call: CallServers = (one, caller) =>
     hedge(one, { ...options, lines, attemptMs, totalMs, caller });
   return {
-    role: (address, caller, podUid) =>
-      call(
-        {
-          method: "GetPodRole",
-          headers: podUidHeaders(podUid),
-          ask: async (link, how) =>
-            (await link.unary(method.getPodRole, { ip: address }, how)).name,
-        },
-        caller,
-      ),
-    credentials: (address, role, caller, podUid) =>
-      call(
-        {
-          method: "GetPodCredentials",
-          headers: podUidHeaders(podUid),
-          ask: async (link, how) =>
-            credentialsFromWire(
-              await link.unary(method.getPodCredentials, { ip: address, role }, how),
-            ),
-        },
-        caller,
-      ),
+    ...answersBy(call, ofAnyServer),
+    mindful: answersBy(call, ofMindfulServer),
     health: (caller) =>
       call(
         {
@@ -135,6 +118,56 @@ export function kiamServers(options: KiamServersOptions): KiamServers {
     [Symbol.asyncDispose]: close,
   };
 }
+
+type CallServers = <T>(one: Call<T>, caller: AbortSignal) => Promise<T>;
+
+function answersBy(call: CallServers, about: AskAbout): PodAnswers {
+  return {
+    role: (address, caller, podUid) =>
+      call(
+        {
+          method: "GetPodRole",
+          headers: podUidHeaders(podUid),
+          ask: (link, how) =>
+            about(podUid, how, async (heard) => {
+              const { name } = await link.unary(method.getPodRole, { ip: address }, heard);
+              return name;
+            }),
+        },
+        caller,
+      ),
+    credentials: (address, role, caller, podUid) =>
+      call(
+        {
+          method: "GetPodCredentials",
+          headers: podUidHeaders(podUid),
+          ask: (link, how) =>
+            about(podUid, how, async (heard) => {
+              const asked = { ip: address, role };
+              return credentialsFromWire(await link.unary(method.getPodCredentials, asked, heard));
+            }),
+        },
+        caller,
+      ),
+  };
+}
+
+/** Asks about the pod with a UID. */
+type AskAbout = <T>(
+  podUid: string | undefined,
+  how: CallOptions,
+  ask: (how: CallOptions) => Promise<T>,
+) => Promise<T>;
+
+const ofAnyServer: AskAbout = (_podUid, how, ask) => ask(how);
+
+/** An answer that does not say that it minds the pod's UID is about whoever had the address before, for all one knows. */
+const ofMindfulServer: AskAbout = async (podUid, how, ask) => {
+  let minded: unknown;
+  const answer = await ask({ ...how, onHeaders: (headers) => (minded = headers[POD_UID]) });
+  if (minded === podUid) return answer;
+  throw new AppError("server_unavailable", "The server does not mind which pod has the address.");
+};
 
 async function lookupAll(host: string): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];

@@ -17,7 +17,7 @@ import { disputeFromWire } from "./dispute-wire.ts";
 import { type FollowNode, followFeed, type TakeDispute } from "./feed-service.ts";
 import { NodeFeed } from "./gen/rolecall/v1/node_feed_pb.ts";
 import { observeCall } from "./observed-call.ts";
-import { podUidFrom } from "./pod-uid.ts";
+import { mindPodUid } from "./pod-uid.ts";
 import { errorToStatus } from "./status.ts";
 import type { RpcMethod } from "./status.ts";
 import { credentialsToWire } from "./wire-credentials.ts";
@@ -58,13 +58,11 @@ export function kiamService(options: KiamServiceOptions): AnswerRequest {
   router.service(KiamService, {
     getPodRole: ({ ip }, context) =>
       answer("GetPodRole", context, options, async (signal) => ({
-        name: await handlers.role(ip, signal, podUidFrom(context.requestHeader)),
+        name: await handlers.role(ip, signal, mindPodUid(context)),
       })),
     getPodCredentials: ({ ip, role }, context) =>
       answer("GetPodCredentials", context, options, async (signal) =>
-        credentialsToWire(
-          await handlers.credentials(ip, role, signal, podUidFrom(context.requestHeader)),
-        ),
+        credentialsToWire(await handlers.credentials(ip, role, signal, mindPodUid(context))),
       ),
     getHealth: (_request, context) =>
       answer("GetHealth", context, options, async (signal) => ({

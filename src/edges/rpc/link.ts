@@ -1,5 +1,10 @@
 import { connect as connectHttp2 } from "node:http2";
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
+} from "node:http2";
 import { isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -36,6 +41,8 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** Metadata; none when absent. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Called with the metadata of the answer, before its messages. */
+  readonly onHeaders?: (headers: IncomingHttpHeaders) => void;
 }
 
 /** One open connection to one server, to call over. */
@@ -133,7 +140,7 @@ export class Link {
   async #call<I extends DescMessage, O extends DescMessage>(
     { parent, name, input, output }: DescMethodUnary<I, O> | DescMethodServerStreaming<I, O>,
     request: MessageInitShape<I>,
-    { signal, timeoutMs, headers }: CallOptions,
+    { signal, timeoutMs, headers, onHeaders }: CallOptions,
     onMessage: (message: MessageShape<O>) => void,
   ): Promise<void> {
     const stream = this.#request({
@@ -143,6 +150,7 @@ export class Link {
     });
     await grpcCall(stream, {
       request: toBinary(input, create(input, request)),
+      onHeaders,
       onMessage: (bytes) => onMessage(fromBinary(output, bytes)),
       signal,
     });
