@@ -64,6 +64,23 @@ describe("kiamServers", { timeout: 30_000 }, () => {
     });
   });
 
+  test("stays with the same sixteen of a name's many addresses, in whatever order they come", async () => {
+    const all = Array.from({ length: 20 }, (_, index) => `127.0.0.${101 + index}`);
+    let resolutions = 0;
+    const resolved = Promise.withResolvers<void>();
+    const addresses = (): string[] => {
+      resolutions += 1;
+      if (resolutions > 2) resolved.resolve();
+      return resolutions % 2 === 0 ? all : all.toReversed();
+    };
+    const { events } = dial(9, addresses, { resolveMs: 250 });
+    await resolved.promise;
+    const seen = events.seen.flatMap((event) =>
+      event.type === "resolved" ? [event.addresses] : [],
+    );
+    assert.deepEqual(seen, [all.slice(0, 16)]);
+  });
+
   test("asks another server within the same request when one says nothing", async () => {
     let asked = Promise.withResolvers<"asked">();
     const silent = await world.serve({

@@ -97,7 +97,8 @@ export class ServerLines implements AsyncDisposable {
   async #resolve(signal: AbortSignal): Promise<boolean> {
     const { host, resolve, observe } = this.#options;
     try {
-      const found = [...new Set(await resolve(host, signal))].slice(0, SERVERS_MAX);
+      // Resolvers turn the order, and which ones are left out must not depend on it.
+      const found = [...new Set(await resolve(host, signal))].toSorted().slice(0, SERVERS_MAX);
       if (signal.aborted) return false;
       if (found.length === 0) throw new Error(`"${host}" has no address`);
       this.#complaints.delete("");
