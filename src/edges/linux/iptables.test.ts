@@ -58,6 +58,13 @@ describe("iptablesRules", () => {
     });
   }
 
+  for (const wrong of [{ hostIp: "fd09::2" }, { hostIp: "node-1" }, { port: 0 }]) {
+    test(`refuse ${JSON.stringify(wrong)}`, () => {
+      const target = { hostInterface: "cali+", hostIp: "10.0.0.1", port: 8181, ...wrong };
+      assert.throws(() => iptablesRules(target), { code: "invalid_settings" });
+    });
+  }
+
   const skip = cannotMakeNamespaces("iptables");
   test("are what the kernel lists", { skip, timeout: 10_000 }, async () => {
     await using namespace = await Namespace.open();
