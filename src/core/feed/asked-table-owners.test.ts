@@ -19,6 +19,17 @@ describe("AskedTable, when an address goes to another pod,", () => {
     await assert.rejects(table.role("10.0.0.1", never), AppError);
   });
 
+  test("gives nothing of a pod that the node named to one that it can't name", async () => {
+    const { table, server, isHeld } = setUp();
+    server.podUid = "cart";
+    await table.credentials("10.0.0.1", "reader", never);
+    assert.equal(await isHeld("10.0.0.1", "reader"), true);
+
+    server.podUid = undefined;
+
+    assert.equal(await isHeld("10.0.0.1", "reader"), false);
+  });
+
   test("gives nothing of before to an address that is elsewhere now, though no record says whose it is", async () => {
     const { table, server } = setUp();
     table.isAt("10.0.0.1", 7);

@@ -122,13 +122,13 @@ export class HeldAnswers {
   leaveTo({ address, podUid }: Owner, place?: string): void {
     const entry = this.#entries.get(address);
     const hasMoved = place !== undefined && entry?.place !== undefined && entry.place !== place;
-    const isAnother = podUid !== undefined && entry?.podUid !== podUid;
-    // What was learnt while the node could not tell may well be this pod's.
+    const isAnother = entry?.podUid !== podUid;
+    // What was learnt while the node could not tell may well be this pod's, and what it told of one pod only that one's.
     const wasTold = entry === undefined || entry.podUid !== undefined;
     if (hasMoved || (isAnother && wasTold)) this.forget(address);
     if (place === undefined && !isAnother) return;
     const left = this.#entry(address);
-    left.podUid = podUid ?? left.podUid;
+    left.podUid = podUid;
     left.place = place ?? left.place;
   }
 
