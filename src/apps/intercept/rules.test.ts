@@ -13,7 +13,7 @@ describe("interceptedBy", () => {
     local: string,
   ): Promise<readonly string[] | undefined> {
     const addr_info = [{ family: host.includes(":") ? "inet6" : "inet", local: host }];
-    const listed = [{ addr_info: [...addr_info, { family, local }] }];
+    const listed = [{}, { addr_info: [...addr_info, { family, local }] }];
     const settings = { interception, iptables: false, host, port: 8181, hostInterface: undefined };
     const intercepted = await interceptedBy(
       {

@@ -3,9 +3,9 @@ import { normalizeAddress } from "#core/pod/address.ts";
 import type { Execute } from "./execute.ts";
 import { ruleFailure, ruleProgram } from "./rule-program.ts";
 
-/** The part of `ip -json address show` that is read. What a filter leaves out is listed empty. */
+/** The part of `ip -json address show` that is read. What its filter leaves out is listed empty, or not. */
 interface Listed {
-  readonly addr_info: readonly { readonly family?: "inet" | "inet6"; readonly local?: string }[];
+  readonly addr_info?: readonly { readonly family?: "inet" | "inet6"; readonly local?: string }[];
 }
 
 /**
@@ -26,7 +26,7 @@ export async function otherAddress(
   const listed = await ip(["-json", "address", "show", "scope", "global"], signal);
   if (listed.status !== 0) throw ruleFailure("ip", listed);
   const own = (JSON.parse(listed.stdout) as readonly Listed[])
-    .map(({ addr_info }) => addr_info)
+    .map(({ addr_info = [] }) => addr_info)
     .find((addresses) => addresses.some(({ local }) => local === normalizeAddress(hostIp)));
   const of = (wanted: string): (string | undefined)[] =>
     (own ?? []).filter(({ family }) => family === wanted).map(({ local }) => local);
