@@ -18,6 +18,8 @@ export interface NodeMetadata {
   readonly requests: readonly MetadataRequest[];
   /** Those of pods: each of them was not intercepted. */
   fromPods(): readonly MetadataRequest[];
+  /** Counts from here on. @returns what `fromPods` has counted until now. */
+  forget(): readonly MetadataRequest[];
 }
 
 /**
@@ -44,5 +46,11 @@ export async function startNodeMetadata(resources: AsyncDisposableStack): Promis
     resources.defer(() => void server.close());
     resources.defer(() => server.closeAllConnections());
   }
-  return { requests, fromPods: () => requests.filter(({ from }) => isPodAddress(from)) };
+  const ofPods = (counted: readonly MetadataRequest[]): readonly MetadataRequest[] =>
+    counted.filter(({ from }) => isPodAddress(from));
+  return {
+    requests,
+    fromPods: () => ofPods(requests),
+    forget: () => ofPods(requests.splice(0)),
+  };
 }

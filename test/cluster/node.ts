@@ -10,6 +10,8 @@ import { ENVIRONMENT, launch, run, until, type Daemon } from "./process.ts";
 
 /** Where Debian puts the CNI plug-ins. */
 const PLUGINS = "/usr/lib/cni";
+/** What containerd calls the image that the suite gives to its nodes. */
+const ROLECALL_IMAGE = "docker.io/library/rolecall:test";
 
 export interface NodeOptions {
   readonly network: NodeNetwork;
@@ -35,6 +37,8 @@ export interface ClusterNode {
   execute(container: string, command: readonly string[]): Promise<string>;
   /** Starts one likewise; it ends with the container at the latest. */
   start(container: string, command: readonly string[]): ChildProcess;
+  /** Runs a command of Rolecall's image to its end, as the machine's boot does before there are pods: how-to/install.md. */
+  boot(command: readonly string[]): Promise<string>;
   /**
    * Notes which addresses were given. What it returns lets the addresses that are given from here on be given again,
    * in the same order, as soon as they are free.
@@ -95,6 +99,11 @@ export async function startNode(options: NodeOptions): Promise<ClusterNode> {
         env: ENVIRONMENT,
         stdio: ["ignore", "pipe", "pipe"],
       }),
+    boot: (command) => {
+      const own = `--cgroup=/${options.cgroup}/${network.name}/boot`;
+      const how = ["--rm", "--net-host", "--cap-add=CAP_NET_ADMIN", own];
+      return ctr("run", ...how, ROLECALL_IMAGE, "boot", ...command);
+    },
     markAddresses: async () => {
       const given = join(folder, "addresses", "pods");
       const marks = [join(given, "last_reserved_ip.0"), join(given, "last_reserved_ip.1")];

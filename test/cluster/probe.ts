@@ -46,6 +46,11 @@ export function credentialUrl(address: string): string {
 /** What a pod asks at each of the credential addresses. */
 export const CREDENTIAL_URLS = Object.values(CREDENTIAL_ADDRESSES).flat().map(credentialUrl);
 
+/** Whether the agent answered a pod: at the container endpoint, that a request without a token is refused. */
+export function isAgents({ url, status, body }: Answer, role: string): boolean {
+  return url.endsWith("/v1/credentials") ? status >= 400 : body === role;
+}
+
 const PROCESS = join(import.meta.dirname, "probe-process.ts");
 
 /** Starts to ask the metadata address for `path` in the pod's own network, once every `everyMs`. */

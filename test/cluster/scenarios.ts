@@ -5,6 +5,7 @@ import { changes } from "./scenarios/changes.ts";
 import { clients } from "./scenarios/clients.ts";
 import { firstCall } from "./scenarios/first-call.ts";
 import { interception } from "./scenarios/interception.ts";
+import { nodeStart } from "./scenarios/node-start.ts";
 import { outages } from "./scenarios/outages.ts";
 import { refusals } from "./scenarios/refusals.ts";
 import { upgrade } from "./scenarios/upgrade.ts";
@@ -21,6 +22,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   refusals,
   addresses,
   interception,
+  nodeStart,
   upgrade,
   certificates,
   outages,

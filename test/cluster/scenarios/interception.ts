@@ -6,7 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { CREDENTIAL_ADDRESSES, inNode } from "../network.ts";
 import { createNamespace, startPod, type Pod } from "../pods.ts";
-import { CREDENTIAL_URLS, credentialUrl, startProbe, type Answer, type Probe } from "../probe.ts";
+import {
+  CREDENTIAL_URLS,
+  credentialUrl,
+  isAgents,
+  startProbe,
+  type Answer,
+  type Probe,
+} from "../probe.ts";
 import { run } from "../process.ts";
 import { TOPOLOGIES, type Scenario } from "../world.ts";
 
@@ -130,9 +137,8 @@ export const interception: Scenario = (world) => {
   });
 };
 
-/** Whether the agent answered: at the container endpoint, that a request without a token is refused. */
-function isOwn({ url, status, body }: Answer): boolean {
-  return url.endsWith("/v1/credentials") ? status >= 400 : body === ROLE;
+function isOwn(answer: Answer): boolean {
+  return isAgents(answer, ROLE);
 }
 
 /**
