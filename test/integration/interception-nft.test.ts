@@ -253,6 +253,15 @@ describe("nft interception, seen by pods", { skip, timeout: 180_000 }, () => {
     await stop("SIGTERM");
   });
 
+  for (const host of ["10.9.0.1", "fd09::1"]) {
+    test(`with an address that another machine has, ${host}, they are refused and not sent there`, async () => {
+      await intercept(`--host=${host}`);
+      const urls = ENDPOINTS.filter((url) => url.includes("[") === host.includes(":"));
+      for (const prober of served) prober.forget();
+      for (const prober of served) await prober.until(REFUSED, urls);
+    });
+  }
+
   for (const [fence, script] of Object.entries({
     "rules of nft": OPEN_FENCE,
     "routing rules": "nft flush ruleset",

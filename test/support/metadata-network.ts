@@ -55,7 +55,7 @@ export class MetadataNetwork implements AsyncDisposable {
   ) {
     this.#resources = resources;
     this.node = node;
-    const at = ["80", "8080", "169.254.169.254", "fd00:ec2::254"];
+    const at = ["80", "8080", "8181", "169.254.169.254", "fd00:ec2::254"];
     this.#standIn = wire.start([...PROGRAM("metadata-stand-in"), ...at]);
   }
 

@@ -26,6 +26,8 @@ export type Family = "inet" | "bridge";
  * - `refuse` comes behind all of it. What still goes to one of our addresses then was not redirected:
  *   another port, another interface than the one that was named, a connection from before the rules.
  *   It is refused and not dropped, so that a client tries again at once.
+ * - `elsewhere` refuses what was redirected and leaves the node all the same: to an address that is not, or
+ *   no longer, the node's. Whoever has it now would get the pods' tokens.
  * - In the family `bridge`, frames that go from one port of a bridge to another are dropped: without
  *   br_netfilter they pass no table of `inet`.
  *
@@ -59,6 +61,11 @@ export function nftRuleset(target: RulesetTarget, families: readonly Family[]): 
     iifname "lo" accept
     ${all.ip} goto refused
     ${all.ip6} goto refused
+  }
+  chain elsewhere {
+    type filter hook forward priority filter; policy accept;
+    ct original ${all.ip} goto refused
+    ct original ${all.ip6} goto refused
   }
   chain refused {
     meta l4proto tcp reject with tcp reset
