@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,6 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -318,9 +318,9 @@ int main(int count, char **argv) {
   options.duration = (uint64_t)(atof(argv[5]) * (double)NS);
   options.rate = strtoull(argv[6], NULL, 10);
   options.by_source = strcmp(argv[8], "source") == 0;
-  struct in_addr first;
-  if (inet_pton(AF_INET, argv[9], &first) != 1) die("FIRST_SOURCE");
-  options.first_source = ntohl(first.s_addr);
+  struct in_addr source;
+  if (inet_pton(AF_INET, argv[9], &source) != 1) die("FIRST_SOURCE");
+  options.first_source = ntohl(source.s_addr);
   options.sources = (uint32_t)atoi(argv[10]);
   const int is_bounded = options.requests != 0 || options.duration != 0;
   if (!is_bounded || options.connections == 0 || options.connections > CONNECTIONS_MAX ||
@@ -331,8 +331,9 @@ int main(int count, char **argv) {
   read_requests(argv[7]);
 
   prctl(PR_SET_TIMERSLACK, 1);
-  /* Before the feed, which runs on the same processor. Without the right to it, as it is. */
-  setpriority(PRIO_PROCESS, 0, -10);
+  /* Before the feed, always, which runs on the same processor. Without the right to it, as it is. */
+  const struct sched_param first = {.sched_priority = 1};
+  sched_setscheduler(0, SCHED_FIFO, &first);
   poll_fd = epoll_create1(0);
   all = calloc(options.connections, sizeof *all);
   idle = calloc(options.connections, sizeof *idle);
