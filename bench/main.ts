@@ -11,7 +11,7 @@ import type { Row } from "./row.ts";
 
 const PROGRAM = fileURLToPath(import.meta.url);
 const RESULTS = new URL("results/agent.json", import.meta.url);
-const ROUNDS = 5;
+const ROUNDS = 7;
 /** Enough to see that everything can be measured; the figures mean nothing. */
 const QUICK: Plan = {
   rounds: 1,
@@ -71,7 +71,7 @@ async function bench(): Promise<number> {
     ? QUICK
     : {
         rounds,
-        slice: { seconds: 1 },
+        slice: { seconds: 2 },
         loadRequests: 100_000,
         longRequests: values.long ? 10_000_000 : 500_000,
         longChanges: values.long ? 100_000 : 5_000,
