@@ -1,6 +1,7 @@
 import { AppError } from "#core/errors.ts";
 import type { Namespace, Pod } from "#core/pod/pod.ts";
 import { Expressions } from "#core/policy/expression.ts";
+import { BATCH_EVERY_MS } from "#core/feed/node-feed.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { BASE_ARN, fedCredentials } from "./fed-pod.ts";
 import { knownPod } from "./known-pod.ts";
@@ -105,5 +106,20 @@ export function serverWorld({ isReady = true } = {}) {
     const types = (): string[] => messages.splice(0).map(({ type }) => type);
     return { table, messages, reading, keyOf, types, leave: () => leave.abort() };
   };
-  return { clock, stop, events, sts, world, grants, feeds, put, putNamespace, remove, agent };
+  /** Lets agents hear of what has changed. */
+  const settle = (): Promise<void> => clock.advance(BATCH_EVERY_MS);
+  return {
+    clock,
+    settle,
+    stop,
+    events,
+    sts,
+    world,
+    grants,
+    feeds,
+    put,
+    putNamespace,
+    remove,
+    agent,
+  };
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { AppError } from "#core/errors.ts";
-import { settle } from "#test/fake-clock.ts";
 import type { FeedMessage } from "#core/feed/feed-messages.ts";
 import { HOUR, serverWorld as setUp } from "#test/server-world.ts";
 
@@ -12,7 +11,7 @@ describe("a node feed", () => {
   });
 
   test("tells of the node's own pods and of nobody else's", async () => {
-    const { agent, put } = setUp();
+    const { agent, put, settle } = setUp();
     put({ uid: "a" });
     put({ uid: "b", node: "node-b", addresses: ["10.0.0.2"] });
     put({ uid: "c", node: "", addresses: [], phase: "Pending" });
@@ -25,7 +24,7 @@ describe("a node feed", () => {
   });
 
   test("brings credentials with the pod, when they are there", async () => {
-    const { agent, put } = setUp();
+    const { agent, put, settle } = setUp();
     put({ uid: "a" });
     await settle();
     const { keyOf, types } = agent();
@@ -35,7 +34,7 @@ describe("a node feed", () => {
   });
 
   test("pushes credentials as soon as they exist, and at each renewal", async () => {
-    const { agent, put, sts, clock } = setUp();
+    const { agent, put, sts, clock, settle } = setUp();
     const gate = Promise.withResolvers<void>();
     sts.gate = gate.promise;
     const { keyOf, table } = agent();
@@ -50,7 +49,7 @@ describe("a node feed", () => {
   });
 
   test("pushes a session's failure, and tells the pod's owner why", async () => {
-    const { agent, put, sts, events } = setUp();
+    const { agent, put, sts, events, settle } = setUp();
     sts.error = new AppError("sts_denied", "AccessDenied: no");
     const { table } = agent();
     put({ uid: "a" });
@@ -66,7 +65,7 @@ describe("a node feed", () => {
   });
 
   test("tells why a pod is refused, in the words that Kiam's agents would get", async () => {
-    const { agent, put, grants, events } = setUp();
+    const { agent, put, grants, events, settle } = setUp();
     put({ uid: "a" });
     const { table } = agent();
     const asked = () => grants.request("10.0.0.1", "reader").grant;
@@ -82,7 +81,7 @@ describe("a node feed", () => {
   });
 
   test("follows what a namespace asks of its pods' requests", async () => {
-    const { agent, put, putNamespace } = setUp();
+    const { agent, put, putNamespace, settle } = setUp();
     put({ uid: "a" });
     const { table } = agent();
     await settle();
@@ -93,7 +92,7 @@ describe("a node feed", () => {
   });
 
   test("takes a pod away when it is gone, and when it has ended", async () => {
-    const { agent, put, remove } = setUp();
+    const { agent, put, remove, settle } = setUp();
     put({ uid: "a" });
     put({ uid: "b", addresses: ["10.0.0.2"] });
     const { table } = agent();
@@ -105,7 +104,7 @@ describe("a node feed", () => {
   });
 
   test("sends a known session with the first pod of a node that comes to need it", async () => {
-    const { agent, put, remove, sts } = setUp();
+    const { agent, put, remove, sts, settle } = setUp();
     put({ uid: "elsewhere", node: "node-b", addresses: ["10.0.1.1"] });
     put({ uid: "a" });
     const { keyOf } = agent();
@@ -119,7 +118,7 @@ describe("a node feed", () => {
   });
 
   test("counts what happens at once as one batch", async () => {
-    const { agent, put, putNamespace } = setUp();
+    const { agent, put, putNamespace, settle } = setUp();
     put({ uid: "a" });
     put({ uid: "b", addresses: ["10.0.0.2"] });
     const { types } = agent();
@@ -130,8 +129,24 @@ describe("a node feed", () => {
     assert.deepEqual(types(), ["pod", "pod", "in-sync"]);
   });
 
+  test("tells of a change at once, and of those that follow within 10 ms together", async () => {
+    const { agent, put, clock, settle } = setUp();
+    const { types } = agent();
+    await settle();
+    types();
+    put({ uid: "a" });
+    await clock.advance(0);
+    assert.deepEqual(types(), ["pod", "in-sync"]);
+    put({ uid: "b", addresses: ["10.0.0.2"] });
+    await clock.advance(9);
+    put({ uid: "c", addresses: ["10.0.0.3"] });
+    assert.deepEqual(types(), []);
+    await clock.advance(1);
+    assert.deepEqual(types(), ["session", "pod", "pod", "in-sync"]);
+  });
+
   test("tells an agent that comes back only what has changed", async () => {
-    const { agent, put, remove, events } = setUp();
+    const { agent, put, remove, events, settle } = setUp();
     put({ uid: "a" });
     put({ uid: "b", addresses: ["10.0.0.2"] });
     const first = agent();
@@ -153,7 +168,7 @@ describe("a node feed", () => {
   });
 
   test("tells an agent of another server, or of long ago, everything", async () => {
-    const { agent, put, clock } = setUp();
+    const { agent, put, clock, settle } = setUp();
     put({ uid: "a" });
     const first = agent();
     await settle();
@@ -174,7 +189,7 @@ describe("a node feed", () => {
   });
 
   test("tells an agent everything that was away for longer than changes are remembered, however quiet its node", async () => {
-    const { agent, put, remove, clock } = setUp();
+    const { agent, put, remove, clock, settle } = setUp();
     put({ uid: "a" });
     await settle();
     const { table, leave } = agent();
@@ -191,14 +206,14 @@ describe("a node feed", () => {
   });
 
   test("has no queue for an agent that does not read, which then starts over", async () => {
-    const { feeds, put, events } = setUp();
+    const { feeds, put, events, settle } = setUp();
     put({ uid: "a" });
     await settle();
     const leave = new AbortController();
     const stream = feeds.follow("node-a", undefined, leave.signal)[Symbol.asyncIterator]();
     const next = async (): Promise<string> => {
-      const { value } = (await stream.next()) as { value: FeedMessage };
-      return value.type;
+      const [{ value }] = await Promise.all([stream.next(), settle()]);
+      return (value as FeedMessage).type;
     };
     for (const type of ["snapshot", "session", "pod", "in-sync"]) assert.equal(await next(), type);
     for (let count = 0; count < 100; count += 1) put({ uid: "a" });
@@ -210,7 +225,7 @@ describe("a node feed", () => {
   });
 
   test("says that it lives while nothing changes, well within what agents wait for", async () => {
-    const { agent, clock } = setUp();
+    const { agent, clock, settle } = setUp();
     const { types } = agent();
     await settle();
     types();
@@ -219,7 +234,7 @@ describe("a node feed", () => {
   });
 
   test("sends its agents elsewhere when the server stops", async () => {
-    const { agent, stop } = setUp();
+    const { agent, stop, settle } = setUp();
     const { messages, leave, reading } = agent();
     await settle();
     stop.abort(new Error("stop"));
@@ -230,7 +245,7 @@ describe("a node feed", () => {
   });
 
   test("brings the keys that pods' tokens are verified with, and each change of them", async () => {
-    const { agent, world, feeds } = setUp();
+    const { agent, world, feeds, settle } = setUp();
     const { table } = agent();
     await settle();
     assert.equal(table.tokenKeys, undefined);

@@ -47,6 +47,11 @@ export interface NodeFeedOptions {
 
 /** Changes that are remembered for agents that come back. */
 const CHANGES_MAX = 256;
+/**
+ * Changes within so long of a batch wait for the next one: with a thousand in a second, a batch for each would cost
+ * both ends most of their time. What changes after a pause goes at once.
+ */
+export const BATCH_EVERY_MS = 10;
 /** What an agent may report: each address once in a window, and so many in all. */
 const DISPUTES = { windowMs: 60_000, entriesMax: 64 };
 /** One agent is there twice while it moves; more is nothing that a node does. */
@@ -113,7 +118,7 @@ export class NodeFeed {
    * @throws {AppError} `not_ready`; `overloaded` when too many follow already.
    */
   async *follow(held: Position | undefined, signal: AbortSignal): AsyncGenerator<FeedMessage> {
-    const { node, epoch, observe } = this.#options;
+    const { node, epoch, clock, observe } = this.#options;
     if (this.#followers.size >= FOLLOWERS_MAX) {
       throw new AppError("overloaded", `${FOLLOWERS_MAX} agents follow this node already`);
     }
@@ -127,6 +132,7 @@ export class NodeFeed {
       let batch = resumed ?? this.#snapshot();
       for (let isToldToLeave = false; !signal.aborted;) {
         const { revision } = batch;
+        const mayFollow = clock.sleep(BATCH_EVERY_MS, signal).catch(() => undefined);
         yield* batch.messages;
         while (!signal.aborted && this.#log.revision === revision) {
           if (this.#isDraining && !isToldToLeave) {
@@ -136,6 +142,7 @@ export class NodeFeed {
           await follower.woken();
           if (this.#log.revision === revision) yield { type: "heartbeat" };
         }
+        await mayFollow;
         batch = this.#since(revision) ?? this.#resync();
       }
     } finally {
