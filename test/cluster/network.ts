@@ -55,10 +55,12 @@ export function isPodAddress(address: string): boolean {
   return address.startsWith("10.244.") || address.startsWith("fd00:244:");
 }
 
-const FORWARDING = [
+const NODE_SETTINGS = [
   "net.ipv4.ip_forward=1",
   "net.ipv4.conf.all.rp_filter=0",
   "net.ipv6.conf.all.forwarding=1",
+  // Connections that one agent has not taken when it leaves the port go to the next (docs/how-to/install.md).
+  "net.ipv4.tcp_migrate_req=1",
 ];
 
 /**
@@ -80,7 +82,7 @@ export async function makeNetwork(): Promise<void> {
     await ip(`-n ${name} addr add ${addresses[0]}/24 dev eth0`);
     await ip(`-n ${name} addr add ${addresses[1]}/64 dev eth0 nodad`);
     await ip(`-n ${name} link set eth0 up`);
-    await inNode(name, "sysctl", ["-qw", ...FORWARDING]);
+    await inNode(name, "sysctl", ["-qw", ...NODE_SETTINGS]);
     // kube-proxy rewrites what goes to a service, but only a packet that has a route gets that far.
     for (const range of SERVICE_RANGES) await ip(`-n ${name} route add ${range} dev eth0`);
     for (const family of [0, 1] as const) {
