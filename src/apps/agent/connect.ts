@@ -1,13 +1,17 @@
 import type { Clock, Random } from "#core/clock.ts";
 import { type KiamServers, kiamServers } from "#edges/rpc/kiam-client.ts";
-import { type TlsFiles, watchTlsFiles } from "#edges/rpc/tls-files.ts";
+import { type TlsFiles, type TlsFilesEvent, watchTlsFiles } from "#edges/rpc/tls-files.ts";
+import type { KiamClientEvent } from "#edges/rpc/rpc-event.ts";
 import { formatAddress } from "#runtime/settings/address.ts";
-import type { agentReport } from "./agent-report.ts";
-import type { AgentSettings } from "./settings.ts";
+import type { COMMON_SETTINGS, SERVER_CLIENT_SETTINGS } from "#runtime/settings/common-settings.ts";
+import type { SettingsOf } from "#runtime/settings/setting.ts";
 
 export interface ConnectOptions {
-  readonly settings: AgentSettings;
-  readonly report: Pick<ReturnType<typeof agentReport>, "rpc" | "tls">;
+  readonly settings: SettingsOf<typeof SERVER_CLIENT_SETTINGS & typeof COMMON_SETTINGS>;
+  readonly report: {
+    readonly rpc: (event: KiamClientEvent) => void;
+    readonly tls: (event: TlsFilesEvent) => void;
+  };
   readonly clock: Clock;
   readonly random: Random;
   /** Ends all connections when it aborts. */

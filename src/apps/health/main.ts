@@ -1,9 +1,7 @@
-import { kiamServers } from "#edges/rpc/kiam-client.ts";
-import { watchTlsFiles } from "#edges/rpc/tls-files.ts";
 import { createLog } from "#runtime/log.ts";
 import { run } from "#runtime/run.ts";
-import { formatAddress } from "#runtime/settings/address.ts";
 import { systemClock } from "#runtime/system-clock.ts";
+import { connect } from "../agent/connect.ts";
 import { type HealthReport, runHealth } from "./health.ts";
 import type { HealthSettings } from "./settings.ts";
 
@@ -22,23 +20,14 @@ export async function main(settings: HealthSettings): Promise<number> {
       const stop = new AbortController();
       resources.defer(() => stop.abort(new Error("the check is over")));
       const either = AbortSignal.any([signal, stop.signal]);
-      const tls = await watchTlsFiles({ ...settings, clock, signal: either, observe: () => {} });
-      const client = resources.use(
-        kiamServers({
-          address: formatAddress(settings.serverAddress),
-          tls,
-          keepalive: {
-            timeMs: settings.grpcKeepaliveTimeDuration,
-            timeoutMs: settings.grpcKeepaliveTimeoutDuration,
-            permitWithoutStream: settings.grpcKeepalivePermitWithoutStream,
-          },
-          connectMs: settings.gatewayTimeoutCreation,
-          clock,
-          random: Math.random,
-          signal: either,
-          observe: () => {},
-        }),
-      );
+      const { servers: client } = await connect({
+        settings,
+        report: { rpc: () => {}, tls: () => {} },
+        clock,
+        random: Math.random,
+        signal: either,
+      });
+      resources.use(client);
       code = await runHealth({ client, timeoutMs: settings.timeout, clock, signal, report });
     },
     (error) => log.say("fatal", { error }),
